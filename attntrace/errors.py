@@ -1,0 +1,80 @@
+"""The errors that attntrace raises on purpose, and the exit code that the command line gives each.
+
+    AttntraceError
+    ├── SettingsError   2   flags, YAML or Python settings that describe no block
+    ├── TooLargeError   2   a run that cannot fit in the memory of its device
+    ├── TraceFileError  2   a saved trace that cannot be read
+    ├── BuildError      3   the block could not be built
+    └── ForwardError    3   the block was built and its forward raised
+
+Everything else that escapes is a bug of ours and exits with 101.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from attntrace.api import Trace
+    from attntrace.record import Failure
+
+
+class AttntraceError(Exception):
+    """The base of every error in this module; `str(error)` is the whole message for the user."""
+
+    exit_code: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with the settings.
+
+    `path` is the setting ("attention.qk_scale"), `where` is how the user gave it ("--qk-scale 0",
+    "my.yaml:7:3 heads") and `message` says what is wrong, with the arithmetic and a fix.
+    """
+
+    path: str
+    message: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where or self.path}: {self.message}"
+
+
+class SettingsError(AttntraceError):
+    """Every problem of one set of settings, at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class TooLargeError(AttntraceError):
+    """A run that was refused before it started, because its tensors cannot fit."""
+
+
+class TraceFileError(AttntraceError):
+    """A saved trace that is not one, is cut short, or was written by a newer attntrace."""
+
+
+class BuildError(AttntraceError):
+    """A block that could not be built; the cause is what torch raised."""
+
+    exit_code = 3
+
+
+class ForwardError(AttntraceError):
+    """A forward that raised. `trace` holds every tensor up to there, `__cause__` what was raised."""
+
+    exit_code = 3
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        super().__init__(str(trace.failure))
+
+    @property
+    def diagnosis(self) -> Failure | None:
+        """Where the forward failed: the op, its operands and the source line."""
+        return self.trace.failure

@@ -1,0 +1,263 @@
+"""The facts of one run. Frozen, made of names, ints and strings, and nothing that needs torch.
+
+Capture writes these records, analysis and render read them, and tests fake them. A number that was
+not measured is `None`. `docs/trace-json.md` documents the JSON form, which has the same fields.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self
+
+from attntrace.errors import TraceFileError
+
+SCHEMA_VERSION = 1
+
+Shape = tuple[int, ...]
+Witness = Literal["hook", "function", "dispatch"]
+Kind = Literal["input", "op", "module", "output"]
+Origin = Literal["input", "new", "view", "in place", "same", "outside"]
+Owner = Literal["parameter", "buffer", "input", "outside", "run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorRecord:
+    """One row: a tensor that the run was given, or that a Python-level call or a module returned.
+
+    `origin` says where the bytes are: "new" memory, a "view" of the storage that row `alias_of`
+    shows first, the storage of `alias_of` written "in place", the "same" tensor object handed back
+    by a call that had nothing to do, or memory from "outside" the run (a parameter, a constant).
+    """
+
+    index: int
+    name: str
+    path: str
+    """The module whose forward was running, "" for the outermost."""
+    op: str
+    kind: Kind
+    shape: Shape
+    stride: Shape | None
+    """In elements; None where the layout has no strides (sparse)."""
+    axes: tuple[str, ...] | None
+    dtype: str
+    device: str
+    nbytes: int
+    """Logical size: elements times element size, whoever owns the memory."""
+    storage_id: int | None
+    origin: Origin
+    alias_of: int | None
+    allocated_nbytes: int
+    """Size of the storage if this row is the first to show it, otherwise 0."""
+    hidden_nbytes: int
+    """Storages born inside the call that no row ever shows, such as matmul's contiguous copies."""
+    inputs: tuple[int, ...]
+    """The rows that the call took as arguments."""
+    seen_by: tuple[Witness, ...]
+    source: str | None
+    """`file:line` of the call in the author's code."""
+    formula: str | None
+    flops: int | None
+    """Two per multiply-add; None where no counted kernel ran."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpOutput:
+    """One tensor that a dispatched op returned."""
+
+    shape: Shape
+    dtype: str
+    nbytes: int
+    storage_id: int | None
+    origin: Origin
+    allocated_nbytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpRecord:
+    """One op as the dispatcher ran it, such as `aten.bmm.default`."""
+
+    index: int
+    op: str
+    path: str
+    row: int | None
+    """The row whose call ran this op, None if no row came of it."""
+    inputs: tuple[Shape, ...]
+    outputs: tuple[OpOutput, ...]
+    flops: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleRecord:
+    """One call of one module, in the order of entering."""
+
+    path: str
+    type: str
+    depth: int
+    parameters: int
+    """Scalars in the parameters of the module and everything below it."""
+    outputs: tuple[int, ...]
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageRecord:
+    """One block of memory. `born` and `died` count the births and deaths of one run in order;
+    `born` is None for memory that was there before, `died` is None for what outlived the run.
+    """
+
+    id: int
+    nbytes: int
+    owner: Owner
+    name: str | None
+    device: str
+    born: int | None
+    died: int | None
+    op: int | None
+    """The op that allocated it."""
+    row: int | None
+    """The row that shows it first, or whose call hid it."""
+    saved_for_backward: bool | None
+    """None where nothing was asked of autograd."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operand:
+    """One argument of the call that failed."""
+
+    name: str
+    shape: Shape
+    dtype: str
+    device: str
+    row: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Where and why a forward stopped."""
+
+    error: str
+    message: str
+    op: str | None
+    path: str
+    source: str | None
+    line: str | None
+    operands: tuple[Operand, ...]
+
+    def __str__(self) -> str:
+        place = f" in {self.path}" if self.path else ""
+        at = f" at {self.source}" if self.source else ""
+        return f"{self.op or 'the forward'} failed{place}{at}: {self.error}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the run depended on besides the code and the inputs."""
+
+    attntrace: str
+    torch: str
+    python: str
+    device: str
+    device_name: str
+    dtype: str | None
+    """Of the first input."""
+    training: bool
+    grad: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryReport:
+    """Bytes of one run. Computed from the storages by `attntrace.analysis.memory`."""
+
+    parameters: int
+    parameters_nbytes: int
+    buffers_nbytes: int
+    inputs_nbytes: int
+    allocated_nbytes: int
+    """New storages that rows show."""
+    hidden_nbytes: int
+    """New storages inside calls that no row shows."""
+    peak_nbytes: int
+    """The most that was alive at once, above parameters, buffers and inputs."""
+    peak_at: int | None
+    """The row whose call was running then."""
+    saved_for_backward_nbytes: int | None
+    """What autograd kept, deduplicated by storage, parameters apart; None without grad."""
+    not_counted: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """One pass through a module or a function: every fact, in execution order."""
+
+    subject: str
+    tensors: tuple[TensorRecord, ...]
+    ops: tuple[OpRecord, ...]
+    modules: tuple[ModuleRecord, ...]
+    storages: tuple[StorageRecord, ...]
+    outputs: tuple[int, ...]
+    environment: Environment
+    parameters: int
+    spec: dict[str, Any] | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
+    """What the symbols in `axes` stand for."""
+    failure: Failure | None = None
+    notes: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    def __getitem__(self, name: str) -> TensorRecord:
+        """Return the last row of that name. Raises KeyError with the names that there are."""
+        for row in reversed(self.tensors):
+            if row.name == name:
+                return row
+        raise KeyError(f"no tensor {name!r}; there are {', '.join(r.name for r in self.tensors)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as plain dicts, lists, strings and ints."""
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(Trace)}
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `render.to_json` wrote; what it adds to the facts is passed over.
+
+        Raises:
+            TraceFileError: not JSON, not a trace, or written by a newer attntrace.
+
+        """
+        document = _document(text)
+        from pydantic import TypeAdapter, ValidationError  # 50 ms that only readers pay
+
+        known = {name: document[name] for name in _names(Trace) if name in document}
+        try:
+            facts = TypeAdapter(Trace).validate_python(known)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise TraceFileError(f"not a trace: {where}: {first['msg']}") from error
+        return cls(**{name: getattr(facts, name) for name in _names(Trace)})
+
+
+def _names(record: type[Any]) -> list[str]:
+    return [item.name for item in fields(record)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return asdict(value) if hasattr(value, "__dataclass_fields__") else value
+
+
+def _document(text: str | bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise TraceFileError(f"not a trace: not JSON: {error}") from error
+    if not isinstance(document, dict) or "schema_version" not in document:
+        raise TraceFileError("not a trace: a JSON object with schema_version was expected")
+    version = document["schema_version"]
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise TraceFileError(
+            f"schema_version {version} is newer than the {SCHEMA_VERSION} that this attntrace "
+            "reads; install a newer attntrace"
+        )
+    return document
