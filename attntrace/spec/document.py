@@ -1,0 +1,84 @@
+"""Reading a YAML file, with the line and column of every key. YAML 1.2: `off` is a string."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attntrace.errors import Problem, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value that the user gave, at its dotted path, with the words it was given in."""
+
+    path: str
+    value: Any
+    where: str
+    origin: str
+    """ "flag", "--set", "file" or "python"."""
+
+
+def read_yaml(path: Path) -> list[Setting]:
+    """Return the leaves of a YAML file, in order.
+
+    Raises:
+        SettingsError: the file is missing, unreadable, not YAML, or not a mapping.
+
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        document = YAML().load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _file_problem(path, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _file_problem(path, f"is not UTF-8 text (byte {error.start})") from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise _file_problem(place, f"is not YAML: {error.problem or error.context}") from error
+    except YAMLError as error:
+        raise _file_problem(path, f"is not YAML: {error}") from error
+    if document is None:
+        return []
+    if not isinstance(document, Mapping):
+        kind = type(document).__name__.removeprefix("Commented").lower()
+        message = f"a mapping of settings was expected, got a {kind}; write lines like 'heads: 4'"
+        raise _file_problem(path, message)
+    return list(_leaves(document, (), str(path)))
+
+
+def parse_value(text: str) -> Any:
+    """Return what the text of a `--set` means in YAML 1.2.
+
+    Raises:
+        ValueError: the text is not YAML.
+
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+
+
+def _leaves(mapping: Any, above: tuple[str, ...], file: str) -> Iterator[Setting]:
+    for key, value in mapping.items():
+        path = (*above, str(key))
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, path, file)
+        else:
+            line, column = mapping.lc.key(key)
+            where = f"{file}:{line + 1}:{column + 1}"
+            plain = dict(value) if isinstance(value, Mapping) else value
+            yield Setting(".".join(path), plain, where, "file")
+
+
+def _file_problem(where: Path | str, message: str) -> SettingsError:
+    return SettingsError([Problem("file", message, str(where))])

@@ -1,0 +1,153 @@
+"""What is wrong with a set of settings, all of it, in sentences that end in a fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from attntrace.errors import Problem
+from attntrace.spec.block import Spec, rules
+from attntrace.spec.document import Setting
+
+
+def check(given: Mapping[str, Setting]) -> tuple[Spec | None, list[Problem]]:
+    """Return the spec, or None, and every problem: first of single fields, then between fields.
+
+    A rule between fields is only judged where the fields it is about are each valid.
+    """
+    problems = list(_scalar_sections(given))
+    spec = None
+    while spec is None:
+        valid = {path: s for path, s in given.items() if not _touches(path, problems)}
+        try:
+            spec = Spec.model_validate(_nested(valid))
+        except ValidationError as error:
+            problems += [_of_field(details, given) for details in _first_by_path(error)]
+    wrong = [re.compile(rf"\b{p.path.rpartition('.')[2]}\b") for p in problems]
+    between = [p for p in rules(spec) if not any(name.search(p.message) for name in wrong)]
+    problems += [_placed(problem, given) for problem in between]
+    return (None if problems else spec), problems
+
+
+def _scalar_sections(given: Mapping[str, Setting]) -> Iterator[Problem]:
+    """Yield a problem for each section that was given a value instead of settings."""
+    sections = {path.rpartition(".")[0] for path in field_paths()} - {""}
+    for path, setting in given.items():
+        if path in sections and setting.value is not None and setting.value != {}:
+            example = next(p for p in field_paths() if p.startswith(f"{path}."))
+            yield Problem(
+                path,
+                f"{path} is a section; a setting such as {example} was expected, "
+                f"got {_yaml(setting.value)}",
+                setting.where,
+            )
+
+
+def field_paths(model: type[BaseModel] = Spec, above: str = "") -> Iterator[str]:
+    """Yield the dotted path of every field of a spec, sections opened."""
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from field_paths(kind, f"{above}{name}.")
+        else:
+            yield above + name
+
+
+def _nested(given: Mapping[str, Setting]) -> dict[str, Any]:
+    known = set(field_paths())
+    document: dict[str, Any] = {}
+    for path, setting in given.items():
+        *above, last = path.split(".")
+        section = document
+        for name in above:
+            section = section.setdefault(name, {})
+        if setting.value is not None or path in known:  # `attention:` with nothing below it
+            section[last] = setting.value
+    return document
+
+
+def _first_by_path(error: ValidationError) -> list[ErrorDetails]:
+    """Return one error a setting: a union of types reports each of its arms."""
+    found: dict[str, ErrorDetails] = {}
+    for details in error.errors():
+        if details["type"] != "default_factory_not_called":
+            found.setdefault(_path(details), details)
+    return list(found.values())
+
+
+def _path(details: ErrorDetails) -> str:
+    """Return the dotted path of a setting, without the arms of a union that pydantic appends."""
+    known = set(field_paths())
+    parts = [str(part) for part in details["loc"]]
+    whole = ".".join(parts)
+    return next((p for p in known if whole == p or whole.startswith(f"{p}.")), whole)
+
+
+def _touches(path: str, problems: list[Problem]) -> bool:
+    return any(path == p.path or path.startswith(f"{p.path}.") for p in problems)
+
+
+def _of_field(details: ErrorDetails, given: Mapping[str, Setting]) -> Problem:
+    path = _path(details)
+    return _placed(Problem(path, _sentence(details, path)), given)
+
+
+def _placed(problem: Problem, given: Mapping[str, Setting]) -> Problem:
+    setting = given.get(problem.path)
+    if setting is None:  # a section, or a default that another setting made wrong
+        setting = next((s for p, s in given.items() if p.startswith(f"{problem.path}.")), None)
+    return replace(problem, where=setting.where) if setting else problem
+
+
+def _sentence(details: ErrorDetails, path: str) -> str:
+    name, value, context = path.rpartition(".")[2], details["input"], details.get("ctx", {})
+    got = f"got {value!r}" if isinstance(value, str) else f"got {_yaml(value)}"
+    match details["type"]:
+        case "extra_forbidden":
+            return _unknown(path)
+        case "greater_than_equal":
+            return f"{name} must be a whole number >= {context['ge']}, {got}"
+        case "less_than":
+            return f"{name} must be a whole number < {context['lt']}, {got}"
+        case "int_type" | "int_from_float":
+            return f"{name} must be a whole number, {got}"
+        case "bool_type":
+            return f"{name} must be true or false, {got}"
+        case _:
+            return f"{_CHOICES.get(path) or _choices(name, context)}; {got}"
+
+
+def _choices(name: str, context: Mapping[str, Any]) -> str:
+    expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+    return f"{name} must be one of {expected}"
+
+
+def _yaml(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_CHOICES = {
+    "run.device": "device must be one of cpu, cuda, cuda:N, mps, meta",
+    "attention.qk_scale": "qk_scale must be a finite number or one of head, none, embed, input",
+}
+
+
+def _unknown(path: str) -> str:
+    known = list(field_paths())
+    by_name = {p.rpartition(".")[2]: p for p in known}
+    name = path.rpartition(".")[2]
+    near = get_close_matches(path, known, n=1, cutoff=0.75)
+    near = near or [by_name[n] for n in get_close_matches(name, by_name, n=1, cutoff=0.6)]
+    if near:
+        return f"unknown key {path!r}; did you mean {near[0]!r}?"
+    section = path.rpartition(".")[0]
+    siblings = [p for p in known if p.rpartition(".")[0] == section] or known
+    return f"unknown key {path!r}; there are {', '.join(siblings)}"
