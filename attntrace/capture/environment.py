@@ -1,0 +1,35 @@
+"""What a run depends on besides the code: versions, device, modes."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from attntrace.capture.ledger import Row, device_name, dtype_name
+from attntrace.record import Environment
+from attntrace.version import __version__
+
+
+def environment(subject: object, inputs: Sequence[Row]) -> Environment:
+    """Return the environment that `subject` is about to run in, given the rows of its inputs."""
+    first = inputs[0] if inputs else None
+    device = first.device if first is not None else torch.get_default_device()
+    return Environment(
+        attntrace=__version__,
+        torch=str(torch.__version__),
+        python=platform.python_version(),
+        device=device_name(device),
+        device_name=_chip(device),
+        dtype=dtype_name(first.dtype) if first is not None else None,
+        training=subject.training if isinstance(subject, nn.Module) else False,
+        grad=torch.is_grad_enabled(),
+    )
+
+
+def _chip(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.machine() if device.type == "cpu" else device.type

@@ -1,0 +1,110 @@
+"""From what the witnesses noted to frozen records, once the run is over."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from torch import nn
+
+from attntrace.analysis.flops import flops_of
+from attntrace.capture.hooks import Visit
+from attntrace.capture.ledger import Op, Row, device_name, dtype_name
+from attntrace.capture.source import place
+from attntrace.capture.storages import Life
+from attntrace.record import ModuleRecord, OpOutput, OpRecord, StorageRecord, TensorRecord
+
+
+def op_record(index: int, op: Op) -> OpRecord:
+    """Return the facts of one op."""
+    name = _op_name(op.func)
+    inputs = tuple([tuple(shape) for shape in op.inputs])
+    outputs = tuple(
+        [
+            OpOutput(
+                shape=tuple(shape),
+                dtype=dtype_name(dtype),
+                nbytes=nbytes,
+                storage_id=None if life is None else life.id,
+                origin=origin,
+                allocated_nbytes=life.nbytes if life is not None and life.op == index else 0,
+            )
+            for shape, dtype, nbytes, life, origin in op.outputs
+        ]
+    )
+    return OpRecord(
+        index=index,
+        op=name,
+        path=op.path,
+        row=op.row,
+        inputs=inputs,
+        outputs=outputs,
+        flops=flops_of(name, inputs, [out.shape for out in outputs]) if outputs else None,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _op_name(func: object) -> str:
+    return str(func)
+
+
+def tensor_record(row: Row, flops: int | None) -> TensorRecord:
+    """Return the facts of one row; `flops` is the sum over its ops."""
+    return TensorRecord(
+        index=row.index,
+        name=row.title(),
+        path=row.path,
+        op=row.op,
+        kind=row.kind,
+        shape=tuple(row.shape),
+        stride=row.stride,
+        axes=row.tap.axes if row.tap else None,
+        dtype=dtype_name(row.dtype),
+        device=device_name(row.device),
+        nbytes=row.nbytes,
+        storage_id=row.life.id if row.life else None,
+        origin=row.origin,
+        alias_of=row.alias_of,
+        allocated_nbytes=row.allocated,
+        hidden_nbytes=row.hidden,
+        inputs=tuple(row.inputs),
+        seen_by=row.seen_by,
+        source=place(row.site) if row.site else None,
+        formula=row.tap.formula if row.tap else None,
+        flops=flops,
+    )
+
+
+def storage_record(life: Life) -> StorageRecord:
+    """Return the facts of one storage."""
+    return StorageRecord(
+        id=life.id,
+        nbytes=life.nbytes,
+        owner=life.owner,
+        name=life.name,
+        device=device_name(life.device) if life.device else "",
+        born=life.born,
+        died=life.died,
+        op=life.op,
+        row=life.row,
+        saved_for_backward=life.saved,
+    )
+
+
+def module_record(visit: Visit) -> ModuleRecord:
+    """Return the facts of one module call."""
+    return ModuleRecord(
+        path=visit.path,
+        type=type(visit.module).__name__,
+        depth=visit.depth,
+        parameters=count_parameters(visit.module),
+        outputs=visit.outputs,
+        note=visit.note,
+    )
+
+
+def count_parameters(module: object) -> int:
+    """Return the number of scalars in the parameters of a module; those still lazy count 0."""
+    if not isinstance(module, nn.Module):
+        return 0
+    lazy = nn.parameter.UninitializedParameter
+    return sum(p.numel() for p in module.parameters() if not isinstance(p, lazy))

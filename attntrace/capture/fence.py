@@ -1,0 +1,35 @@
+"""What PyTorch does not offer in public, each thing in one function that does without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+
+def is_innermost(mode: TorchFunctionMode) -> bool:
+    """Return whether a function mode is on top of the stack, so that popping pops it.
+
+    There is no public way to ask. Where the private one is gone the answer is False, and the mode
+    stays on: modules that ask whether they are watched then take their watched path.
+    """
+    top = getattr(torch.overrides, "_get_current_function_mode", None)
+    return top is not None and top() is mode
+
+
+def saved_tensors(node: Any) -> Iterator[Tensor] | None:
+    """Return the tensors that one autograd node keeps for backward, None if that cannot be told.
+
+    `saved_tensors_hooks` are the public way to see them, but they stay in the graph, and turn off
+    its check for in-place changes. The `_raw_saved_` attributes are documented; that the objects
+    behind them have `data` and `unpack_hook` is not. A tensor that the author's own hooks packed is
+    theirs and is left alone: unpacking it could load a file or run a forward again.
+    """
+    found = [getattr(node, name) for name in dir(node) if name.startswith("_raw_saved_")]
+    flat = [item for one in found for item in (one if isinstance(one, (tuple, list)) else (one,))]
+    if not all(hasattr(item, "data") and hasattr(item, "unpack_hook") for item in flat):
+        return None
+    return (s.data for s in flat if s.unpack_hook is None and isinstance(s.data, Tensor))

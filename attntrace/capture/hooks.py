@@ -1,0 +1,143 @@
+"""The module witness: global forward hooks that follow the run into and out of each module.
+
+Global hooks, because they also see modules that are created in forward, and because
+`nn.TransformerEncoderLayer` leaves its fused path when hooks are attached to its submodules.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+from attntrace.capture.ledger import Ledger, Row
+from attntrace.capture.source import caller
+from attntrace.capture.structure import tensors_in
+from attntrace.capture.tap import Tap
+from attntrace.capture.witnesses import CallWitness
+from attntrace.record import Witness
+
+HOOK: tuple[Witness, ...] = ("hook",)
+UNWATCHABLE = "asks torch whether it is watched: its Python-level calls are not, see --level kernel"
+
+
+class Visit:
+    """One call of one module; a `ModuleRecord` in the making."""
+
+    __slots__ = ("depth", "module", "note", "outputs", "path", "start", "torchs_own")
+
+    def __init__(self, module: nn.Module, path: str, depth: int, start: int) -> None:
+        self.module, self.path, self.depth, self.start = module, path, depth, start
+        self.outputs: tuple[int, ...] = ()
+        self.note: str | None = None
+        self.torchs_own = type(module).__module__.startswith("torch.")
+
+
+class ModuleWitness:
+    """Sees where modules begin and end, what they return, and the taps."""
+
+    def __init__(self, ledger: Ledger, calls: CallWitness, paths: dict[int, str]) -> None:
+        self.ledger, self.calls, self._paths = ledger, calls, paths
+        self.visits: list[Visit] = []
+        self._open: list[Visit] = []
+        self._thread = threading.get_ident()
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Hook every module of this thread; unhook in any case."""
+        before = register_module_forward_pre_hook(self._enter)
+        after = register_module_forward_hook(self._leave, always_call=True)
+        try:
+            yield
+        finally:
+            before.remove()
+            after.remove()
+
+    def _enter(self, module: nn.Module, args: Any) -> None:
+        if type(module) is Tap or threading.get_ident() != self._thread:
+            return
+        visit = Visit(module, self._path(module), len(self._open), len(self.ledger.ops))
+        self.visits.append(visit)
+        self._open.append(visit)
+        self._step_into(visit)
+
+    def _path(self, module: nn.Module) -> str:
+        known = self._paths.get(id(module))
+        if known is not None:
+            return known
+        above = f"{self.ledger.path}." if self.ledger.path else ""
+        return f"{above}<{type(module).__name__}>"
+
+    def _step_into(self, visit: Visit | None) -> None:
+        """Make `visit` the innermost module; None is the caller of the outermost."""
+        self.ledger.path = visit.path if visit else ""
+        self.calls.inside = visit.module if visit and visit.torchs_own else None
+        asks = visit is not None and asks_if_watched(type(visit.module))
+        done = self.calls.watch(not asks)
+        if asks and visit is not None:
+            visit.note = UNWATCHABLE if done else "was watched, and took its watched path"
+
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        if type(module) is Tap:
+            row = self.ledger.row_of(output)
+            if row is not None:
+                row.tap, row.inside = module, None
+            return
+        if threading.get_ident() != self._thread:
+            return
+        if not any(visit.module is module for visit in self._open):
+            return
+        visit = self._open.pop()
+        while visit.module is not module:  # an error skipped its hook
+            visit = self._open.pop()
+        above = self._open[-1] if self._open else None
+        visit.outputs = tuple(row.index for row in self._outputs(visit, args, output))
+        self._step_into(above)
+
+    def _outputs(self, visit: Visit, args: Any, output: Any) -> list[Row]:
+        """Return the rows of what a module returned; new rows where only this hook saw them."""
+        above = self._open[-1] if self._open else None
+        rows: list[Row] = []
+        unseen: list[Row] = []
+        for number, tensor in enumerate(tensors_in(output)):
+            row = self.ledger.row_of(tensor)
+            if row is None:
+                row = self._unseen(visit, args, number, tensor)
+                unseen.append(row)
+            if row.seen_by[:1] != HOOK:
+                row.seen_by = HOOK + row.seen_by
+            if row.inside is visit.module:
+                row.inside = above.module if above and above.torchs_own else None
+            rows.append(row)
+        if unseen:
+            self.ledger.settle(unseen[0], visit.start)
+        return rows
+
+    def _unseen(self, visit: Visit, args: Any, number: int, tensor: Tensor) -> Row:
+        """Enter a tensor that only this hook and the dispatcher saw."""
+        kind = type(visit.module).__name__
+        row = self.ledger.add_row(tensor, kind, visit.start, tuple(tensors_in(args)))
+        row.kind, row.site, row.output, row.inside = "module", caller(), number, visit.module
+        row.seen_by = ("dispatch",)
+        return row
+
+
+_ASKS: dict[type, bool] = {}
+
+
+def asks_if_watched(kind: type) -> bool:
+    """Return whether a module's forward looks at `has_torch_function`.
+
+    Such a forward runs other kernels under an active function mode: `nn.MultiheadAttention` and
+    `nn.TransformerEncoder(Layer)` leave their fused path, and their output bits differ.
+    """
+    asks = _ASKS.get(kind)
+    if asks is None:
+        code = getattr(getattr(kind, "forward", None), "__code__", None)
+        names = code.co_names if code else ()
+        asks = _ASKS[kind] = any(name.startswith("has_torch_function") for name in names)
+    return asks

@@ -1,0 +1,204 @@
+"""What one run has shown so far: rows, ops and storages, and which tensor object is which row.
+
+The three witnesses write here while the forward runs, so this is the hot path: it notes objects as
+they come and leaves every conversion to `facts.py`. It keeps weak references to tensors and no
+strong ones, so that memory is freed when it would have been freed unwatched.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Size, Tensor
+from torch import device as Device
+from torch import dtype as DType
+
+from attntrace.capture.source import Site, name_at
+from attntrace.capture.storages import Life, Storages, storage_of
+from attntrace.capture.structure import tensors_in
+from attntrace.capture.tap import Tap
+from attntrace.record import Kind, Origin, Shape, Witness
+
+
+class Row:
+    """A `TensorRecord` in the making. What is not set yet has its default on the class."""
+
+    kind: Kind = "op"
+    name: str | None = None
+    tap: Tap | None = None
+    origin: Origin = "outside"
+    alias_of: int | None = None
+    allocated = 0
+    hidden = 0
+    inputs: Sequence[int] = ()
+    seen_by: tuple[Witness, ...] = ()
+    site: Site | None = None
+    output = 0
+    """Which of its call's tensors this is."""
+    inside: object = None
+    """The module of torch's own whose code made it, None for code of the author's."""
+
+    def __init__(self, index: int, tensor: Tensor, op: str, path: str, life: Life | None) -> None:
+        self.index, self.op, self.path, self.life = index, op, path, life
+        self.shape, self.dtype, self.device = tensor.shape, tensor.dtype, tensor.device
+        self.nbytes = tensor.nbytes
+        self.stride = _stride(tensor)
+
+    def title(self) -> str:
+        """Return the tensor's name: its tap's, else the author's own, else its op's."""
+        if self.tap is not None:
+            return self.tap.name
+        if self.name is None and self.site is not None and self.inside is None:
+            self.name = name_at(self.site, self.output)
+        return self.name or self.op
+
+
+class Op:
+    """An `OpRecord` in the making: for each output its shape, dtype, bytes, storage and origin."""
+
+    __slots__ = ("func", "inputs", "outputs", "path", "row")
+
+    def __init__(self, func: Any, path: str, inputs: list[Size]) -> None:
+        self.func, self.path, self.inputs = func, path, inputs
+        self.row: int | None = None
+        self.outputs: list[tuple[Size, DType, int, Life | None, Origin]] = []
+
+
+class Ledger:
+    """Rows, ops and storages in execution order."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.ops: list[Op] = []
+        self.storages = Storages()
+        self.path = ""
+        self._row_of: dict[int, tuple[weakref.ref[Tensor], Row]] = {}
+
+    def row_of(self, tensor: Tensor) -> Row | None:
+        """Return the newest row of this very tensor object."""
+        known = self._row_of.get(id(tensor))
+        return known[1] if known is not None and known[0]() is tensor else None
+
+    def rows_of(self, tensors: Sequence[Tensor]) -> list[int]:
+        """Return the rows of the tensors that have one, each once, in order."""
+        found: list[int] = []
+        for tensor in tensors:
+            row = self.row_of(tensor)
+            if row is not None and row.index not in found:
+                found.append(row.index)
+        return found
+
+    def add_op(self, func: Any, given: list[Tensor], out: Any) -> None:
+        """Enter one dispatched op and the tensors that it returned."""
+        storages, ops = self.storages, self.ops
+        number = len(ops)
+        op = Op(func, self.path, [])
+        ops.append(op)
+        for tensor in given:
+            op.inputs.append(tensor.shape)
+        for tensor in (out,) if isinstance(out, Tensor) else tensors_in(out):
+            life = storages.find(tensor)
+            origin: Origin = "view"
+            if life is None:
+                life = self._adopt_argument(tensor, given) or storages.born(tensor, number)
+                if life is not None and life.op == number:
+                    origin = "new"
+            elif is_any(tensor, given) and func._schema.is_mutable:
+                origin, life = "in place", storages.resized(life, tensor, number) or life
+                life.written = number
+            op.outputs.append((tensor.shape, tensor.dtype, tensor.nbytes, life, origin))
+
+    def _adopt_argument(self, tensor: Tensor, given: list[Tensor]) -> Life | None:
+        """Return the life of a storage that came in with an argument and was not known before."""
+        storage = storage_of(tensor)
+        for argument in given:
+            if storage_of(argument) is storage and storage is not None:
+                return self.storages.adopt(tensor, "outside")
+        return None
+
+    def add_row(self, tensor: Tensor, op: str, start: int, given: Sequence[Tensor] = ()) -> Row:
+        """Enter a tensor that a call returned.
+
+        `start` is the number of the call's first op, `given` are the tensors that it was given.
+        """
+        life = self.storages.find(tensor) or self.storages.adopt(tensor, "outside")
+        row = Row(len(self.rows), tensor, op, self.path, life)
+        if given:
+            row.inputs = self.rows_of(given)
+        if life is not None:
+            self._settle_memory(row, life, start if is_any(tensor, given) else None)
+        self.rows.append(row)
+        self._row_of[id(tensor)] = (weakref.ref(tensor), row)
+        return row
+
+    def add_input(self, tensor: Tensor, name: str) -> None:
+        """Enter a tensor that goes into the run."""
+        self.storages.adopt(tensor, "input", name)
+        row = self.add_row(tensor, "input", 0)
+        row.kind = row.origin = "input"
+        row.name = name
+
+    def _settle_memory(self, row: Row, life: Life, given_back: int | None) -> None:
+        """Say where a row's bytes are. `given_back` is the first op of a call that returned one of
+        its own arguments.
+        """
+        row.alias_of = life.row
+        if given_back is not None:
+            row.origin = "in place" if life.written >= given_back else "same"
+        elif life.row is not None:
+            row.origin = "view"
+        elif life.owner == "run":
+            row.origin, row.allocated = "new", life.nbytes
+        if life.row is None:
+            life.row = row.index
+
+    def settle(self, row: Row, start: int) -> None:
+        """Give the ops of a call, from number `start` on, to the first row that came of it.
+
+        The row takes what they allocated and no row shows.
+        """
+        for number in range(start, len(self.ops)):
+            op = self.ops[number]
+            if op.row is None:
+                op.row = row.index
+                for _, _, _, life, _ in op.outputs:
+                    if life is not None and life.op == number and life.row is None:
+                        row.hidden += life.nbytes
+                        life.row = row.index
+
+
+def is_any(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:
+    """Return whether a tensor is one of these, the same object."""
+    for other in tensors:  # noqa: SIM110 - a generator costs more than the loop
+        if other is tensor:
+            return True
+    return False
+
+
+def _stride(tensor: Tensor) -> Shape | None:
+    try:
+        return tensor.stride()
+    except RuntimeError:
+        return None
+
+
+_DTYPES: dict[DType, str] = {}
+_DEVICES: dict[Device, str] = {}
+
+
+def dtype_name(dtype: DType) -> str:
+    """Return "float32" for torch.float32."""
+    name = _DTYPES.get(dtype)
+    if name is None:
+        name = _DTYPES[dtype] = str(dtype).removeprefix("torch.")
+    return name
+
+
+def device_name(device: Device) -> str:
+    """Return "cuda:0" for a device."""
+    name = _DEVICES.get(device)
+    if name is None:
+        name = _DEVICES[device] = str(device)
+    return name

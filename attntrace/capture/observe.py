@@ -1,0 +1,163 @@
+"""One pass over a running module: put the witnesses in place, run it once, write down the facts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from typing import Any
+
+from torch import Tensor, nn
+
+from attntrace.capture.environment import environment
+from attntrace.capture.facts import (
+    count_parameters,
+    module_record,
+    op_record,
+    storage_record,
+    tensor_record,
+)
+from attntrace.capture.hooks import ModuleWitness
+from attntrace.capture.ledger import Ledger
+from attntrace.capture.saved import mark_saved
+from attntrace.capture.stopped import Stopped
+from attntrace.capture.structure import named_tensors, tensors_in
+from attntrace.capture.tap import Tap, Taps
+from attntrace.capture.witnesses import CallWitness, KernelWitness
+from attntrace.record import Trace
+
+
+class Observed:
+    """One pass that is over. What it returned or raised is here; its facts are written on demand.
+
+    `output` is None where the forward raised, `error` is None where it did not.
+    """
+
+    def __init__(self, watch: Watch, output: Any, error: Exception | None) -> None:
+        self.output, self.error = output, error
+        self._watch = watch
+        self._outputs = tuple(watch.ledger.rows_of(list(tensors_in(output))))
+        self._failure = watch.stopped.failure(error) if error else None
+
+    def facts(self) -> Trace:
+        """Return everything that was seen, frozen."""
+        watch = self._watch
+        ledger, subject = watch.ledger, watch.subject
+        ops = tuple(op_record(number, op) for number, op in enumerate(ledger.ops))
+        flops: dict[int | None, int] = {}
+        for op in ops:
+            if op.flops is not None:
+                flops[op.row] = flops.get(op.row, 0) + op.flops
+        return Trace(
+            subject=_name_of(subject),
+            tensors=tuple(tensor_record(row, flops.get(row.index)) for row in ledger.rows),
+            ops=ops,
+            modules=tuple(module_record(visit) for visit in watch.modules.visits),
+            storages=tuple(storage_record(life) for life in ledger.storages.lives),
+            outputs=self._outputs,
+            environment=watch.environment,
+            parameters=count_parameters(subject),
+            failure=self._failure,
+        )
+
+
+def observe(subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observed:
+    """Call `subject(*args, **kwargs)` once, and note every tensor that the call touched.
+
+    `subject` is a module or any callable. Nothing of the observation is left behind: no hook, no
+    mode, no change to flags, random state or autograd graph; nor if it raises.
+    """
+    watch = Watch(subject, args, kwargs)
+    output, error = None, None
+    try:
+        with watch.attached():
+            output = subject(*args, **kwargs)
+    except Exception as raised:
+        error = raised
+    else:
+        watch.enter_outputs(output)
+    watch.ledger.storages.close()
+    return Observed(watch, output, error)
+
+
+class Watch:
+    """The three witnesses of one pass, and the ledger that they write."""
+
+    def __init__(
+        self, subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.subject = subject
+        self.ledger = Ledger()
+        self.stopped = Stopped(self.ledger)
+        self.calls = CallWitness(self.ledger, self.stopped)
+        self.kernels = KernelWitness(self.ledger, self.stopped)
+        self.modules = ModuleWitness(self.ledger, self.calls, self._adopt_modules())
+        for name, tensor in _named_inputs(subject, args, kwargs):
+            if self.ledger.row_of(tensor) is None:
+                self.ledger.add_input(tensor, name)
+        self.environment = environment(subject, self.ledger.rows)
+
+    def _adopt_modules(self) -> dict[int, str]:
+        """Take in parameters and buffers; return the path of each module by identity."""
+        paths: dict[int, str] = {}
+        if not isinstance(self.subject, nn.Module):
+            return paths
+        adopt = self.ledger.storages.adopt
+        for path, module in self.subject.named_modules():
+            if not isinstance(module, (Tap, Taps)):
+                paths[id(module)] = path
+                for name, parameter in module.named_parameters(path, recurse=False):
+                    adopt(parameter, "parameter", name)
+                for name, buffer in module.named_buffers(path, recurse=False):
+                    adopt(buffer, "buffer", name)
+        return paths
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Put the witnesses in place, and take them away in any case."""
+        with ExitStack() as stack:
+            stack.enter_context(self.kernels)
+            self.calls.watch(True)
+            stack.callback(self.calls.watch, False)
+            stack.enter_context(self.modules.attached())
+            yield
+
+    def enter_outputs(self, output: Any) -> None:
+        """Enter what came out without a witness, such as a constant, and what autograd kept."""
+        tensors = list(tensors_in(output))
+        for tensor in tensors:
+            if self.ledger.row_of(tensor) is None:
+                self.ledger.add_row(tensor, "output", len(self.ledger.ops)).kind = "output"
+        if self.environment.grad:
+            mark_saved(tensors, self.ledger.storages)
+
+
+def _name_of(subject: Callable[..., Any]) -> str:
+    named = not isinstance(subject, nn.Module) and hasattr(subject, "__name__")
+    return str(subject.__name__) if named else type(subject).__name__
+
+
+def _named_inputs(
+    subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield each tensor that goes in, under the name of its parameter."""
+    forward = type(subject).forward if isinstance(subject, nn.Module) else subject
+    names = _positional(forward)
+    for number, value in enumerate(args):
+        name = names[number] if number < len(names) else f"args[{number}]"
+        yield from named_tensors(name, value)
+    for name, value in kwargs.items():
+        yield from named_tensors(name, value)
+
+
+@lru_cache(maxsize=256)
+def _positional(forward: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a function's positional parameters, but `self`."""
+    try:
+        parameters = inspect.signature(forward).parameters.values()
+    except (TypeError, ValueError):  # a builtin without a signature
+        return ()
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = tuple(parameter.name for parameter in parameters if parameter.kind in kinds)
+    return names[1:] if names[:1] == ("self",) else names

@@ -1,0 +1,96 @@
+"""Where a forward stopped: the innermost call of the author's that raised, and its operands."""
+
+from __future__ import annotations
+
+import linecache
+from typing import Any
+
+from torch import Tensor
+
+from attntrace.capture.ledger import Ledger, device_name, dtype_name
+from attntrace.capture.source import Site, caller, line_of, place
+from attntrace.capture.structure import named_tensors
+from attntrace.record import Failure, Operand
+
+
+class Stopped:
+    """Remembers the first error that passed a witness; `failure` tells about it afterwards.
+
+    Operands are described at once, because the tensors must not be kept.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._error: BaseException | None = None
+        self._op: str | None = None
+        self._path = ""
+        self._operands: tuple[Operand, ...] = ()
+        self._from_op = False
+        self._site: Site | None = None
+
+    def at_op(self, error: BaseException, op: str, given: Any) -> None:
+        """Note a dispatched op that raised."""
+        if self._error is not error:
+            self._note(error, op, given)
+            self._from_op = True
+
+    def at_call(self, error: BaseException, op: str, given: Any) -> None:
+        """Note a Python-level call that raised; it says more than the op below it."""
+        if self._error is not error or self._from_op:
+            self._note(error, op, given)
+            self._from_op = False
+
+    def failure(self, error: BaseException) -> Failure:
+        """Return where `error` came from; without op and operands if no witness saw it."""
+        seen = error is self._error
+        site = self._site if seen else None
+        source, line = (place(site), line_of(site)) if site else _innermost(error)
+        return Failure(
+            error=type(error).__name__,
+            message=str(error),
+            op=self._op if seen else None,
+            path=self._path if seen else self._ledger.path,
+            source=source,
+            line=line,
+            operands=self._operands if seen else (),
+        )
+
+    def _note(self, error: BaseException, op: str, given: Any) -> None:
+        self._error, self._op, self._path = error, op, self._ledger.path
+        self._site = caller()
+        args, kwargs = given
+        found = [
+            *named_tensors("", tuple(args)),
+            *(
+                pair
+                for name, value in (kwargs or {}).items()
+                for pair in named_tensors(name, value)
+            ),
+        ]
+        self._operands = tuple(self._operand(name, tensor) for name, tensor in found)
+
+    def _operand(self, name: str, tensor: Tensor) -> Operand:
+        row = self._ledger.row_of(tensor)
+        life = self._ledger.storages.find(tensor)
+        owner = life.name if life is not None and life.row is None else None
+        return Operand(
+            name=(row.title() if row else None) or owner or f"argument {name}",
+            shape=tuple(tensor.shape),
+            dtype=dtype_name(tensor.dtype),
+            device=device_name(tensor.device),
+            row=row.index if row else None,
+        )
+
+
+def _innermost(error: BaseException) -> tuple[str | None, str | None]:
+    """Return place and text of the innermost line outside torch and attntrace's capture."""
+    trace, found = error.__traceback__, None
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        if not module.startswith(("torch.", "attntrace.capture")):
+            found = trace
+        trace = trace.tb_next
+    if found is None:
+        return None, None
+    file, line = found.tb_frame.f_code.co_filename, found.tb_lineno
+    return f"{file}:{line}", linecache.getline(file, line).strip() or None

@@ -1,0 +1,128 @@
+"""The two modes: what the author called, and what the dispatcher ran.
+
+The first use of a plain `TorchDispatchMode` subclass imports `torch._dynamo`, which takes as long as
+`import torch`; a subclass whose `_should_skip_dynamo` returns False does not (the class documents
+that override). Inside `__torch_dispatch__` we call nothing that could be compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from attntrace.capture.fence import is_innermost
+from attntrace.capture.ledger import Ledger
+from attntrace.capture.source import caller
+from attntrace.capture.stopped import Stopped
+from attntrace.capture.structure import flat_tensors, tensors_in
+from attntrace.record import Witness
+
+BOTH: tuple[Witness, ...] = ("function", "dispatch")
+CALL_ONLY: tuple[Witness, ...] = ("function",)
+
+
+class CallWitness(TorchFunctionMode):
+    """Sees each Python-level call as the author wrote it: the outermost call, never its inside."""
+
+    def __init__(self, ledger: Ledger, stopped: Stopped) -> None:
+        super().__init__()
+        self.ledger, self.stopped = ledger, stopped
+        self.watching = False
+        self.inside: object = None
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run the call; enter a row for each tensor that it returns."""
+        start = len(self.ledger.ops)
+        try:
+            out = func(*args, **kwargs) if kwargs else func(*args)
+        except BaseException as error:
+            self.stopped.at_call(error, op_name(func), (args, kwargs or {}))
+            raise
+        if isinstance(out, Tensor):
+            self._enter((out,), start, op_name(func), flat_tensors(args, kwargs))
+        elif isinstance(out, (tuple, list)):
+            self._enter(tuple(tensors_in(out)), start, op_name(func), flat_tensors(args, kwargs))
+        return out
+
+    def _enter(
+        self, outputs: tuple[Tensor, ...], start: int, name: str, given: list[Tensor]
+    ) -> None:
+        ledger = self.ledger
+        seen: tuple[Witness, ...] = BOTH if len(ledger.ops) > start else CALL_ONLY
+        site = caller(3)
+        first = None
+        for number, tensor in enumerate(outputs):
+            row = ledger.add_row(tensor, name, start, given)
+            row.seen_by, row.site, row.inside = seen, site, self.inside
+            row.output = number
+            first = first or row
+        if first is not None:
+            ledger.settle(first, start)
+
+    def watch(self, wanted: bool) -> bool:
+        """Step onto the mode stack or off it; return whether that could be done.
+
+        It cannot where the author's own function mode lies above this one: the stack is a stack.
+        """
+        if wanted == self.watching:
+            return True
+        if wanted:
+            self.__enter__()  # type: ignore[no-untyped-call]
+        elif is_innermost(self):
+            self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        else:
+            return False
+        self.watching = wanted
+        return True
+
+
+class KernelWitness(TorchDispatchMode):
+    """Sees each op that the dispatcher runs, with every tensor that it returns."""
+
+    def __init__(self, ledger: Ledger, stopped: Stopped) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.ledger, self.stopped = ledger, stopped
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run the op and enter it."""
+        try:
+            out = func(*args, **kwargs) if kwargs else func(*args)
+        except BaseException as error:
+            self.stopped.at_op(error, str(func), (args, kwargs))
+            raise
+        self.ledger.add_op(func, flat_tensors(args, kwargs), out)
+        return out
+
+
+_CALLS: dict[Any, str] = {}
+
+
+def op_name(func: Any) -> str:
+    """Return "matmul" for torch.matmul, "getitem" for x[0], "T" for the property x.T."""
+    name = _CALLS.get(func)
+    if name is None:
+        name = getattr(func, "__name__", type(func).__name__)
+        if name == "__get__":
+            name = getattr(getattr(func, "__self__", None), "__name__", name)
+        name = _CALLS[func] = name.strip("_") if name.startswith("__") else name
+    return name
