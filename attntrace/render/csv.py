@@ -1,0 +1,21 @@
+"""The rows as CSV (RFC 4180): a header, a line a tensor, numbers without units."""
+
+from __future__ import annotations
+
+import csv
+from io import StringIO
+
+from attntrace.record import Trace
+from attntrace.render.sheet import View, sheet_of
+
+
+def to_csv(trace: Trace, view: View) -> str:
+    """Return the rows as CSV; `memory` is in bytes, module headings are left to `module`."""
+    sheet = sheet_of(trace, view)
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([column.key for column in sheet.columns])
+    for line in sheet.lines:
+        if line.role != "module":
+            writer.writerow([cell.raw for cell in line.cells])
+    return out.getvalue()

@@ -1,0 +1,32 @@
+"""The table as a fragment of HTML, for notebooks."""
+
+from __future__ import annotations
+
+from html import escape
+
+from attntrace.record import Trace
+from attntrace.render.sheet import Line, Sheet, View, sheet_of
+
+
+def to_html(trace: Trace, view: View) -> str:
+    """Return the report as HTML: a caption, a table, a list."""
+    sheet = sheet_of(trace, view)
+    head = "".join(f"<th>{escape(column.key)}</th>" for column in sheet.columns)
+    body = "\n".join(_row(line, sheet) for line in sheet.lines)
+    facts = "".join(
+        f"<li><b>{escape(name)}</b>: {escape(text)}</li>" for name, text in sheet.footer
+    )
+    failed = f"<p><b>{escape(str(trace.failure))}</b></p>\n" if trace.failure else ""
+    return (
+        f"<table class='attntrace'>\n<caption>{escape(sheet.heading)}</caption>\n"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
+        f"<ul>{facts}</ul>\n{failed}"
+    )
+
+
+def _row(line: Line, sheet: Sheet) -> str:
+    cells = []
+    for column, cell in zip(sheet.columns, line.cells, strict=True):
+        indent = f"padding-left:{line.depth + 0.5}em;" if column.key == "tensor" else ""
+        cells.append(f"<td style='text-align:{column.align};{indent}'>{escape(cell.text)}</td>")
+    return f"<tr class='{line.role}'>{''.join(cells)}</tr>"

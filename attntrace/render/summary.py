@@ -1,0 +1,78 @@
+"""The line above the table and the lines below it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attntrace.analysis.flops import CONVENTION, not_counted, total_flops
+from attntrace.analysis.kernel import attention_kernel
+from attntrace.analysis.memory import memory_report
+from attntrace.record import MemoryReport, Trace
+from attntrace.render.units import exact, nbytes_text
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """Labelled lines, and the row where the memory stood highest."""
+
+    lines: tuple[tuple[str, str], ...]
+    peak_at: int | None
+
+
+def heading(trace: Trace) -> str:
+    """Return the mode line: block, sizes, mode, implementation, kernel, device, dtype, torch."""
+    where = trace.environment
+    spec = trace.spec or {}
+    sizes = " ".join(f"{name} {size}" for name, size in trace.sizes.items())
+    attention = spec.get("attention", {})
+    kernel = attention_kernel(trace)
+    parts = [
+        f"{spec.get('block', trace.subject)}{': ' if sizes else ''}{sizes}",
+        f"{'train' if where.training else 'eval'}, {'grad' if where.grad else 'no grad'}",
+        f"impl {attention['impl']}" if attention else "",
+        f"kernel {kernel}" if kernel else "",
+        where.device
+        if where.device_name in ("", where.device)
+        else f"{where.device} ({where.device_name})",
+        where.dtype or "",
+        f"torch {where.torch}",
+    ]
+    return " | ".join(part for part in parts if part)
+
+
+def footer(trace: Trace) -> Footer:
+    """Return what the run cost, and what of that is not counted."""
+    memory = memory_report(trace)
+    uncounted = not_counted(trace.ops)
+    lines = [
+        ("parameters", f"{memory.parameters:,} = {exact(memory.parameters_nbytes)}"),
+        ("inputs", exact(memory.inputs_nbytes)),
+        ("allocated", _allocated(memory)),
+        ("peak", _peak(memory, trace)),
+        ("FLOPs", f"{total_flops(trace.ops):,} ({CONVENTION})"),
+        ("not counted", "; ".join([*_uncounted_flops(uncounted), *memory.not_counted])),
+    ]
+    if memory.buffers_nbytes:
+        lines.insert(1, ("buffers", exact(memory.buffers_nbytes)))
+    if memory.saved_for_backward_nbytes is not None:
+        saved = f"{exact(memory.saved_for_backward_nbytes)} kept by autograd, parameters apart"
+        lines.insert(-2, ("for backward", saved))
+    lines += [("note", f"{m.path or m.type} {m.note}") for m in trace.modules if m.note]
+    lines += [("note", note) for note in trace.notes]
+    return Footer(tuple(lines), memory.peak_at)
+
+
+def _allocated(memory: MemoryReport) -> str:
+    rows, hidden = memory.allocated_nbytes, memory.hidden_nbytes
+    total = f" = {exact(rows + hidden)}" if hidden else ""
+    return f"{exact(rows)} new in rows + {nbytes_text(hidden)} hidden inside ops{total}"
+
+
+def _peak(memory: MemoryReport, trace: Trace) -> str:
+    at = memory.peak_at
+    place = f", at #{at} {trace.tensors[at].name}" if at is not None else ""
+    return f"{exact(memory.peak_nbytes)} at once above parameters and inputs{place}"
+
+
+def _uncounted_flops(names: tuple[str, ...]) -> list[str]:
+    return [f"FLOPs of {', '.join(names)}"] if names else []
