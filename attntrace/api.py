@@ -1,0 +1,203 @@
+"""The whole program: a spec becomes a block, the block runs once, the run becomes a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from attntrace import record
+from attntrace.analysis.estimate import least_nbytes
+from attntrace.analysis.memory import memory_report
+from attntrace.errors import ForwardError, Problem, SettingsError, TooLargeError
+from attntrace.render import View, to_csv, to_html, to_json, to_markdown, to_text
+from attntrace.render.units import nbytes_text
+from attntrace.spec import Spec
+from attntrace.spec import load as load_spec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ON_META = (
+    "on meta PyTorch takes fused attention apart: ops, copies and peak are those of the math path, "
+    "not of the kernel that cpu or cuda would run"
+)
+
+
+class Trace:
+    """One pass through a module: its tensors, modules, memory and output.
+
+    The facts are written down when they are first looked at. `print(trace)` shows the table, a
+    notebook shows it as HTML.
+    """
+
+    def __init__(self, facts: Callable[[], record.Trace], output: Any = None) -> None:
+        self._write = facts
+        self.output = output
+        """What the module returned; None where its forward raised, or read back from JSON."""
+
+    @cached_property
+    def facts(self) -> record.Trace:
+        """Everything that was seen, as frozen records without tensors."""
+        return self._write()
+
+    @property
+    def tensors(self) -> tuple[record.TensorRecord, ...]:
+        """The rows, in execution order: inputs, and what each Python-level call returned."""
+        return self.facts.tensors
+
+    @property
+    def ops(self) -> tuple[record.OpRecord, ...]:
+        """What the dispatcher ran, in order."""
+        return self.facts.ops
+
+    @property
+    def modules(self) -> tuple[record.ModuleRecord, ...]:
+        """The modules, in the order of being called."""
+        return self.facts.modules
+
+    @property
+    def failure(self) -> record.Failure | None:
+        """Where the forward stopped, None where it did not."""
+        return self.facts.failure
+
+    @cached_property
+    def memory(self) -> record.MemoryReport:
+        """Bytes of parameters, inputs, new storages and copies, and the peak."""
+        return memory_report(self.facts)
+
+    def __getitem__(self, name: str) -> record.TensorRecord:
+        """Return the last row of that name; KeyError with the names that there are."""
+        return self.facts[name]
+
+    def __str__(self) -> str:
+        return to_text(self.facts, View())
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_json(self) -> str:
+        """Return the full record, as `docs/trace-json.md` describes it."""
+        return to_json(self.facts)
+
+    def to_markdown(self) -> str:
+        """Return the table in Markdown."""
+        return to_markdown(self.facts, View())
+
+    def to_csv(self) -> str:
+        """Return the rows as CSV, bytes as plain numbers."""
+        return to_csv(self.facts, View())
+
+    def to_html(self) -> str:
+        """Return the table as a fragment of HTML."""
+        return to_html(self.facts, View())
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read back what `to_json` wrote, without the output. Raises TraceFileError."""
+        facts = record.Trace.from_json(text)
+        return cls(lambda: facts)
+
+
+def trace(model: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
+    """Call `model(*args, **kwargs)` once, as it stands, and return every tensor that it touched.
+
+    `model` is any module or callable. Its mode, the grad mode and the random state are the
+    caller's, and are not changed.
+
+    Raises:
+        ForwardError: if the call raised; `.trace` holds every tensor up to there, and the
+            original error is the cause.
+
+    """
+    return _observe(model, args, kwargs, lambda facts: facts)
+
+
+def load(file: str | Path | None = None, **settings: Any) -> Spec:
+    """Return the spec of a YAML file, of settings such as `heads=4`, or of both.
+
+    Raises:
+        SettingsError: with every problem at once.
+
+    """
+    return load_spec(file, **settings).spec
+
+
+def build(spec: Spec | Mapping[str, Any]) -> nn.Module:
+    """Return the block that a spec describes, with seeded weights on the spec's device.
+
+    Raises:
+        SettingsError: a mapping that is no spec, or a device that is not there.
+        BuildError: torch could not build it.
+
+    """
+    from attntrace import blocks
+
+    spec = _ready(spec)
+    return blocks.build(spec)
+
+
+def run(spec: Spec | Mapping[str, Any]) -> Trace:
+    """Build a spec's block, run it once on seeded random input, and return the trace.
+
+    Raises:
+        SettingsError: a mapping that is no spec, or a device that is not there.
+        TooLargeError: the device has less memory than the run is sure to need.
+        BuildError, ForwardError: torch could not build or run it.
+
+    """
+    import torch
+
+    from attntrace import blocks
+
+    spec = _ready(spec)
+    _refuse_what_cannot_fit(spec)
+    block, x = blocks.build(spec), blocks.make_input(spec)
+    with torch.set_grad_enabled(spec.run.grad):
+        return _observe(block, (x,), {}, lambda facts: _of_spec(facts, spec))
+
+
+def _observe(
+    model: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    finish: Callable[[record.Trace], record.Trace],
+) -> Trace:
+    from attntrace.capture import observe
+
+    seen = observe(model, args, kwargs)
+    result = Trace(lambda: finish(seen.facts()), seen.output)
+    if seen.error is not None:
+        raise ForwardError(result) from seen.error
+    return result
+
+
+def _ready(spec: Spec | Mapping[str, Any]) -> Spec:
+    from attntrace.capture import missing_device
+
+    if not isinstance(spec, Spec):
+        spec = load(**spec)
+    missing = missing_device(spec.run.device)
+    if missing:
+        raise SettingsError([Problem("run.device", missing, f"--device {spec.run.device}")])
+    return spec
+
+
+def _refuse_what_cannot_fit(spec: Spec) -> None:
+    from attntrace.capture import available_nbytes
+
+    need, left = least_nbytes(spec), available_nbytes(spec.run.device)
+    if left is not None and need > left:
+        raise TooLargeError(
+            f"this run holds at least {nbytes_text(need)} at once, and {spec.run.device} has "
+            f"{nbytes_text(left)} left; use --device meta, which allocates nothing, or make "
+            "batch or tokens smaller"
+        )
+
+
+def _of_spec(facts: record.Trace, spec: Spec) -> record.Trace:
+    decomposed = spec.run.device == "meta" and spec.attention.impl != "eager"
+    notes = (*facts.notes, ON_META) if decomposed else facts.notes
+    return replace(facts, spec=spec.model_dump(), sizes=spec.sizes, notes=notes)

@@ -1,0 +1,47 @@
+"""The command line: the thin edge. Flags become a request, results go to stdout."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from attntrace.cli.exits import EXIT_CODES, report_bug
+from attntrace.cli.run import run_command
+from attntrace.version import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_CODES,
+)
+app.command("run", epilog=EXIT_CODES)(run_command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"attntrace {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def attntrace(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Every intermediate tensor of a PyTorch attention block: name, shape, axes, memory."""
+
+
+def main() -> None:
+    """Run the command line; the exit code is documented in `--help`."""
+    # torch warns of a missing NumPy, which attntrace does not need
+    warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
+    try:
+        app()
+    except Exception as error:
+        sys.exit(report_bug(error))

@@ -1,0 +1,52 @@
+"""From errors to messages on stderr and exit codes. Nothing but a bug of ours shows a traceback."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from attntrace.errors import AttntraceError, ForwardError, SettingsError
+
+BUG = 101
+EXIT_CODES = (
+    "Exit codes: 0 fine; 1 a check found a difference; 2 bad flags, settings or files, or a run "
+    "that cannot fit in memory; 3 the block failed to build or to run; 101 a bug in attntrace."
+)
+
+
+@contextmanager
+def exit_codes(debug: bool) -> Iterator[None]:
+    """Turn an error of ours into its message and its exit code."""
+    try:
+        yield
+    except AttntraceError as error:
+        if debug:
+            traceback.print_exc()
+        typer.echo(_message(error), err=True)
+        raise typer.Exit(error.exit_code) from error
+
+
+def _message(error: AttntraceError) -> str:
+    if isinstance(error, SettingsError):
+        count = len(error.problems)
+        head = "1 problem" if count == 1 else f"{count} problems"
+        lines = "\n".join(f"  {problem}" for problem in error.problems)
+        return f"attntrace: {head} with the settings\n{lines}"
+    if isinstance(error, ForwardError):
+        return f"attntrace: {error}"
+    return f"attntrace: {error}"
+
+
+def report_bug(error: BaseException) -> int:
+    """Say that attntrace is broken, and where; return the exit code."""
+    traceback.print_exception(error)
+    print(
+        f"attntrace: this is a bug in attntrace, not in your block: {type(error).__name__}: "
+        f"{error}\nPlease report it with the lines above.",
+        file=sys.stderr,
+    )
+    return BUG

@@ -1,0 +1,90 @@
+"""The flags of `attntrace run`, one a line: name, help, default, panel.
+
+Flags that set a field of the spec are texts, so that the spec judges all of them together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+SIZES, LAYER, RUN, SHOW = "Sizes", "Attention", "Run", "Output"
+
+
+def _flag(name: str, metavar: str, panel: str, help: str) -> Any:
+    return typer.Option(name, help=help, metavar=metavar, rich_help_panel=panel, show_default=False)
+
+
+def _switch(names: str, panel: str, help: str) -> Any:
+    return typer.Option(names, help=help, rich_help_panel=panel, show_default=False)
+
+
+Text = str | None
+Switch = bool | None
+
+File = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FILE.yaml]", help="Settings; flags win.", show_default=False),
+]
+
+Batch = Annotated[Text, _flag("--batch", "N", SIZES, "Sequences (13).")]
+Tokens = Annotated[Text, _flag("--tokens", "N", SIZES, "Tokens of a sequence (100).")]
+Dim = Annotated[Text, _flag("--dim", "N", SIZES, "Features of a token that comes in (49).")]
+Chan = Annotated[Text, _flag("--chan", "N", SIZES, "Features that the layer works at (64).")]
+Heads = Annotated[Text, _flag("--heads", "N", SIZES, "Attention heads (1).")]
+HeadDim = Annotated[Text, _flag("--head-dim", "N", SIZES, "Features of a head (chan / heads).")]
+
+QkvBias = Annotated[
+    Switch, _switch("--qkv-bias/--no-qkv-bias", LAYER, "Bias in the qkv projection (no).")
+]
+QkScale = Annotated[
+    Text,
+    _flag("--qk-scale", "SCALE", LAYER, "head, embed, input: width^-0.5; none; a number (head)."),
+]
+Skip = Annotated[
+    Text,
+    _flag("--skip", "SKIP", LAYER, "Add none, input or value (input if dim = chan, else value)."),
+]
+Impl = Annotated[
+    Text, _flag("--impl", "IMPL", LAYER, "eager, sdpa, or torch: nn.MultiheadAttention (eager).")
+]
+Sets = Annotated[
+    list[str] | None, _flag("--set", "PATH=VALUE", LAYER, "Any setting, as in YAML; repeatable.")
+]
+
+Device = Annotated[
+    Text, _flag("--device", "DEVICE", RUN, "cpu, cuda[:N], mps, or meta: allocates nothing (cpu).")
+]
+DType = Annotated[
+    Text, _flag("--dtype", "DTYPE", RUN, "float64, float32, bfloat16 or float16 (float32).")
+]
+Seed = Annotated[Text, _flag("--seed", "N", RUN, "Seed of weights and input (0).")]
+Train = Annotated[Switch, _switch("--train/--eval", RUN, "Mode of the modules (eval).")]
+Grad = Annotated[Switch, _switch("--grad/--no-grad", RUN, "Record for backward (no).")]
+
+Level = Annotated[
+    str,
+    _flag("--level", "LEVEL", SHOW, "module, op, or kernel: also what ran below each op (op)."),
+]
+Columns = Annotated[
+    Text, _flag("--columns", "A,B,...", SHOW, "Which columns; `--columns help` lists them.")
+]
+Explain = Annotated[bool, _switch("--explain", SHOW, "Add the formula of each tensor.")]
+Format = Annotated[str, _flag("--format", "FORMAT", SHOW, "table, json, csv or markdown (table).")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write to a file, whole or not at all.",
+        rich_help_panel=SHOW,
+        show_default=False,
+    ),
+]
+ShowConfig = Annotated[
+    bool, _switch("--show-config", SHOW, "Print the settings and their origins; do not run.")
+]
+Debug = Annotated[bool, _switch("--debug", SHOW, "Show the traceback of an error.")]
