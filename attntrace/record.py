@@ -42,8 +42,8 @@ class TensorRecord:
     axes: tuple[str, ...] | None
     dtype: str
     device: str
-    nbytes: int
-    """Logical size: elements times element size, whoever owns the memory."""
+    nbytes: int | None
+    """Logical size: elements times element size, whoever owns the memory; None if sparse."""
     storage_id: int | None
     origin: Origin
     alias_of: int | None
@@ -67,7 +67,7 @@ class OpOutput:
 
     shape: Shape
     dtype: str
-    nbytes: int
+    nbytes: int | None
     storage_id: int | None
     origin: Origin
     allocated_nbytes: int

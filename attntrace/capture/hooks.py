@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
@@ -22,7 +23,8 @@ from attntrace.capture.witnesses import CallWitness
 from attntrace.record import Witness
 
 HOOK: tuple[Witness, ...] = ("hook",)
-UNWATCHABLE = "asks torch whether it is watched: its Python-level calls are not, see --level kernel"
+UNWATCHABLE = "its Python-level calls are left unwatched, since watching would change what runs"
+WATCHED = "asks whether it is watched, and was: it may run other kernels when it is not"
 
 
 class Visit:
@@ -76,10 +78,10 @@ class ModuleWitness:
         """Make `visit` the innermost module; None is the caller of the outermost."""
         self.ledger.path = visit.path if visit else ""
         self.calls.inside = visit.module if visit and visit.torchs_own else None
-        asks = visit is not None and asks_if_watched(type(visit.module))
+        asks = visit is not None and watching_changes(visit.module)
         done = self.calls.watch(not asks)
         if asks and visit is not None:
-            visit.note = UNWATCHABLE if done else "was watched, and took its watched path"
+            visit.note = UNWATCHABLE if done else WATCHED
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         if type(module) is Tap:
@@ -124,6 +126,19 @@ class ModuleWitness:
         row.kind, row.site, row.output, row.inside = "module", caller(), number, visit.module
         row.seen_by = ("dispatch",)
         return row
+
+
+def watching_changes(module: nn.Module) -> bool:
+    """Return whether a module may run other kernels because its Python-level calls are watched.
+
+    Torch's own modules that ask have nothing to lose in training or with grad: their fused paths
+    are for inference alone (see the docs of `nn.MultiheadAttention`).
+    """
+    if not asks_if_watched(type(module)):
+        return False
+    torchs_own = type(module).__module__.startswith("torch.")
+    needs_grad = torch.is_grad_enabled() and any(p.requires_grad for p in module.parameters())
+    return not (torchs_own and (module.training or needs_grad))
 
 
 _ASKS: dict[type, bool] = {}

@@ -43,7 +43,7 @@ class Row:
     def __init__(self, index: int, tensor: Tensor, op: str, path: str, life: Life | None) -> None:
         self.index, self.op, self.path, self.life = index, op, path, life
         self.shape, self.dtype, self.device = tensor.shape, tensor.dtype, tensor.device
-        self.nbytes = tensor.nbytes
+        self.nbytes = nbytes_of(tensor)
         self.stride = _stride(tensor)
 
     def title(self) -> str:
@@ -63,7 +63,7 @@ class Op:
     def __init__(self, func: Any, path: str, inputs: list[Size]) -> None:
         self.func, self.path, self.inputs = func, path, inputs
         self.row: int | None = None
-        self.outputs: list[tuple[Size, DType, int, Life | None, Origin]] = []
+        self.outputs: list[tuple[Size, DType, int | None, Life | None, Origin]] = []
 
 
 class Ledger:
@@ -108,7 +108,7 @@ class Ledger:
             elif is_any(tensor, given) and func._schema.is_mutable:
                 origin, life = "in place", storages.resized(life, tensor, number) or life
                 life.written = number
-            op.outputs.append((tensor.shape, tensor.dtype, tensor.nbytes, life, origin))
+            op.outputs.append((tensor.shape, tensor.dtype, nbytes_of(tensor), life, origin))
 
     def _adopt_argument(self, tensor: Tensor, given: list[Tensor]) -> Life | None:
         """Return the life of a storage that came in with an argument and was not known before."""
@@ -128,7 +128,7 @@ class Ledger:
         if given:
             row.inputs = self.rows_of(given)
         if life is not None:
-            self._settle_memory(row, life, start if is_any(tensor, given) else None)
+            self._settle_memory(row, tensor, life, start)
         self.rows.append(row)
         self._row_of[id(tensor)] = (weakref.ref(tensor), row)
         return row
@@ -140,19 +140,18 @@ class Ledger:
         row.kind = row.origin = "input"
         row.name = name
 
-    def _settle_memory(self, row: Row, life: Life, given_back: int | None) -> None:
-        """Say where a row's bytes are. `given_back` is the first op of a call that returned one of
-        its own arguments.
-        """
-        row.alias_of = life.row
-        if given_back is not None:
-            row.origin = "in place" if life.written >= given_back else "same"
-        elif life.row is not None:
-            row.origin = "view"
-        elif life.owner == "run":
-            row.origin, row.allocated = "new", life.nbytes
+    def _settle_memory(self, row: Row, tensor: Tensor, life: Life, start: int) -> None:
+        """Say where a row's bytes are; its call began with op number `start`."""
+        before = self.row_of(tensor)
         if life.row is None:
+            if life.owner == "run":
+                row.origin, row.allocated = "new", life.nbytes
             life.row = row.index
+        elif before is not None:
+            row.origin = "in place" if life.written >= start else "same"
+            row.alias_of = before.index
+        else:
+            row.origin, row.alias_of = "view", life.row
 
     def settle(self, row: Row, start: int) -> None:
         """Give the ops of a call, from number `start` on, to the first row that came of it.
@@ -175,6 +174,14 @@ def is_any(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:
         if other is tensor:
             return True
     return False
+
+
+def nbytes_of(tensor: Tensor) -> int | None:
+    """Return elements times element size, None for a layout where that says nothing (sparse)."""
+    try:
+        return tensor.nbytes
+    except RuntimeError:
+        return None
 
 
 def _stride(tensor: Tensor) -> Shape | None:

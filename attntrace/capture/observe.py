@@ -66,7 +66,8 @@ def observe(subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     """Call `subject(*args, **kwargs)` once, and note every tensor that the call touched.
 
     `subject` is a module or any callable. Nothing of the observation is left behind: no hook, no
-    mode, no change to flags, random state or autograd graph; nor if it raises.
+    mode, no change to flags, random state or autograd graph; nor if it raises. An error of a
+    witness itself is raised as it is.
     """
     watch = Watch(subject, args, kwargs)
     output, error = None, None
@@ -78,6 +79,8 @@ def observe(subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     else:
         watch.enter_outputs(output)
     watch.ledger.storages.close()
+    if watch.stopped.bug is not None:
+        raise watch.stopped.bug
     return Observed(watch, output, error)
 
 
@@ -142,22 +145,24 @@ def _named_inputs(
     subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield each tensor that goes in, under the name of its parameter."""
-    forward = type(subject).forward if isinstance(subject, nn.Module) else subject
-    names = _positional(forward)
+    forward: Any = subject.forward if isinstance(subject, nn.Module) else subject
+    function = getattr(forward, "__func__", forward)
+    names, rest = _positional(function)
+    names = names[function is not forward :]
     for number, value in enumerate(args):
-        name = names[number] if number < len(names) else f"args[{number}]"
+        name = names[number] if number < len(names) else f"{rest}[{number - len(names)}]"
         yield from named_tensors(name, value)
     for name, value in kwargs.items():
         yield from named_tensors(name, value)
 
 
 @lru_cache(maxsize=256)
-def _positional(forward: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the names of a function's positional parameters, but `self`."""
+def _positional(forward: Callable[..., Any]) -> tuple[tuple[str, ...], str]:
+    """Return the names of a function's positional parameters, and that of its `*args`."""
     try:
         parameters = inspect.signature(forward).parameters.values()
     except (TypeError, ValueError):  # a builtin without a signature
-        return ()
+        return (), "args"
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = tuple(parameter.name for parameter in parameters if parameter.kind in kinds)
-    return names[1:] if names[:1] == ("self",) else names
+    rest = (p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL)
+    return tuple(p.name for p in parameters if p.kind in kinds), next(rest, "args")

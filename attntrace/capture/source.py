@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ from types import CodeType, FrameType
 from typing import NamedTuple
 
 _INTERNAL = ("torch.", "attntrace.capture.")
+_OUTERMOST = "attntrace.capture.observe"
 _LONGEST = 60
 Span = tuple[int | None, int | None, int | None, int | None]
 
@@ -30,15 +32,17 @@ class Site(NamedTuple):
 
 
 def caller(skip: int = 1) -> Site | None:
-    """Return the innermost place on the stack that is neither torch nor a witness.
+    """Return the innermost place on the stack that is neither torch nor a function mode.
 
-    `skip` frames are known to be ours.
+    `skip` frames are known to be ours. None where no code of the author's is on the stack.
     """
     frame: FrameType | None = sys._getframe(skip)
     while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if not name.startswith(_INTERNAL):
-            return Site(frame.f_code, frame.f_lasti, frame.f_lineno)
+        name, code = frame.f_globals.get("__name__", ""), frame.f_code
+        if not name.startswith(_INTERNAL) and code.co_name != "__torch_function__":
+            return Site(code, frame.f_lasti, frame.f_lineno)
+        if name == _OUTERMOST:
+            return None  # torch called itself: the root is a module of its own
         frame = frame.f_back
     return None
 
@@ -86,12 +90,22 @@ def _target(parent: ast.AST, node: ast.AST, output: int) -> str | None:
             pass
         case _:
             return None
+    if isinstance(value, ast.Tuple) and isinstance(target, (ast.Tuple, ast.List)):
+        pairs = zip(value.elts, target.elts, strict=False)
+        return next((ast.unparse(t) for v, t in pairs if v is node), None)
+    if value is not node:
+        return None
+    names = list(_leaves(target))
+    return ast.unparse(names[output]) if output < len(names) else None
+
+
+def _leaves(target: ast.expr) -> Iterator[ast.expr]:
+    """Yield the names of nested targets in order, as in `out, (h, c) = ...`."""
     if isinstance(target, (ast.Tuple, ast.List)):
-        values = value.elts if isinstance(value, ast.Tuple) else None
-        number = values.index(node) if values is not None and node in values else output
-        whole = value is node or values is not None
-        return ast.unparse(target.elts[number]) if whole and number < len(target.elts) else None
-    return ast.unparse(target) if value is node else None
+        for item in target.elts:
+            yield from _leaves(item)
+    else:
+        yield target
 
 
 def _shortened(text: str) -> str:

@@ -21,6 +21,8 @@ class Stopped:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self.bug: Exception | None = None
+        """What a witness itself raised, should it ever: never to be taken for the author's."""
         self._error: BaseException | None = None
         self._op: str | None = None
         self._path = ""

@@ -26,7 +26,8 @@ class Tap(nn.Module):
 
     if TYPE_CHECKING:  # torch leaves the call of a module untyped
 
-        def __call__(self, tensor: Tensor) -> Tensor: ...
+        def __call__(self, tensor: Tensor) -> Tensor:
+            """Return `tensor`, the same object."""
 
 
 class Taps(nn.Module):

@@ -48,16 +48,20 @@ class CallWitness(TorchFunctionMode):
         except BaseException as error:
             self.stopped.at_call(error, op_name(func), (args, kwargs or {}))
             raise
-        if isinstance(out, Tensor):
-            self._enter((out,), start, op_name(func), flat_tensors(args, kwargs))
-        elif isinstance(out, (tuple, list)):
-            self._enter(tuple(tensors_in(out)), start, op_name(func), flat_tensors(args, kwargs))
+        try:
+            if isinstance(out, Tensor):
+                self._enter((out,), start, func, flat_tensors(args, kwargs))
+            elif isinstance(out, (tuple, list)):
+                self._enter(tuple(tensors_in(out)), start, func, flat_tensors(args, kwargs))
+        except Exception as bug:
+            self.stopped.bug = bug
+            raise
         return out
 
     def _enter(
-        self, outputs: tuple[Tensor, ...], start: int, name: str, given: list[Tensor]
+        self, outputs: tuple[Tensor, ...], start: int, func: Any, given: list[Tensor]
     ) -> None:
-        ledger = self.ledger
+        ledger, name = self.ledger, op_name(func)
         seen: tuple[Witness, ...] = BOTH if len(ledger.ops) > start else CALL_ONLY
         site = caller(3)
         first = None
@@ -110,7 +114,11 @@ class KernelWitness(TorchDispatchMode):
         except BaseException as error:
             self.stopped.at_op(error, str(func), (args, kwargs))
             raise
-        self.ledger.add_op(func, flat_tensors(args, kwargs), out)
+        try:
+            self.ledger.add_op(func, flat_tensors(args, kwargs), out)
+        except Exception as bug:
+            self.stopped.bug = bug
+            raise
         return out
 
 

@@ -69,7 +69,7 @@ def tensor_cells(row: TensorRecord, trace: Trace) -> dict[str, Cell]:
         "shape": Cell(tuple_text(row.shape)),
         "axes": Cell(tuple_text(row.axes) if row.axes else ""),
         "dtype": Cell(row.dtype),
-        "memory": Cell(nbytes_text(row.nbytes), row.nbytes),
+        "memory": _size(row.nbytes),
         "from": Cell(_origin(row, trace)),
         "formula": Cell(f"{row.name} = {row.formula}" if row.formula else ""),
         "bytes": _count(row.nbytes),
@@ -92,13 +92,17 @@ def kernel_cells(op: OpRecord, output: OpOutput, trace: Trace) -> dict[str, Cell
         "op": Cell(op.op.removesuffix(".default")),
         "shape": Cell(tuple_text(output.shape)),
         "dtype": Cell(output.dtype),
-        "memory": Cell(nbytes_text(output.nbytes), output.nbytes),
+        "memory": _size(output.nbytes),
         "from": Cell(_kernel_origin(output, trace)),
         "bytes": _count(output.nbytes),
         "new": _count(output.allocated_nbytes),
         "flops": _count(op.flops),
         "module": Cell(op.path),
     }
+
+
+def _size(nbytes: int | None) -> Cell:
+    return EMPTY if nbytes is None else Cell(nbytes_text(nbytes), nbytes)
 
 
 def _count(number: int | None) -> Cell:

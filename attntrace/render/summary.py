@@ -57,9 +57,17 @@ def footer(trace: Trace) -> Footer:
     if memory.saved_for_backward_nbytes is not None:
         saved = f"{exact(memory.saved_for_backward_nbytes)} kept by autograd, parameters apart"
         lines.insert(-2, ("for backward", saved))
-    lines += [("note", f"{m.path or m.type} {m.note}") for m in trace.modules if m.note]
-    lines += [("note", note) for note in trace.notes]
+    lines += [("note", note) for note in (*_module_notes(trace), *trace.notes)]
     return Footer(tuple(lines), memory.peak_at)
+
+
+def _module_notes(trace: Trace) -> list[str]:
+    """Return what is to be said of modules, once for all that it is true of."""
+    places: dict[str, list[str]] = {}
+    for module in trace.modules:
+        if module.note:
+            places.setdefault(module.note, []).append(module.path or module.type)
+    return [f"{', '.join(dict.fromkeys(where))}: {note}" for note, where in places.items()]
 
 
 def _allocated(memory: MemoryReport) -> str:
