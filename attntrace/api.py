@@ -168,7 +168,8 @@ def _observe(
     from attntrace.capture import observe
 
     seen = observe(model, args, kwargs)
-    result = Trace(lambda: finish(seen.facts()), seen.output)
+    notes = seen.notes  # not the output, nor the model
+    result = Trace(lambda: finish(notes.facts()), seen.output)
     if seen.error is not None:
         raise ForwardError(result) from seen.error
     return result

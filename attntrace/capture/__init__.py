@@ -2,5 +2,6 @@
 
 from attntrace.capture.device import available_nbytes as available_nbytes
 from attntrace.capture.device import missing_device as missing_device
+from attntrace.capture.observe import Notes as Notes
 from attntrace.capture.observe import Observed as Observed
 from attntrace.capture.observe import observe as observe

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from torch import nn
-
 from attntrace.analysis.flops import flops_of
 from attntrace.capture.hooks import Visit
 from attntrace.capture.ledger import Op, Row, device_name, dtype_name
@@ -94,17 +92,9 @@ def module_record(visit: Visit) -> ModuleRecord:
     """Return the facts of one module call."""
     return ModuleRecord(
         path=visit.path,
-        type=type(visit.module).__name__,
+        type=visit.type,
         depth=visit.depth,
-        parameters=count_parameters(visit.module),
+        parameters=visit.parameters,
         outputs=visit.outputs,
         note=visit.note,
     )
-
-
-def count_parameters(module: object) -> int:
-    """Return the number of scalars in the parameters of a module; those still lazy count 0."""
-    if not isinstance(module, nn.Module):
-        return 0
-    lazy = nn.parameter.UninitializedParameter
-    return sum(p.numel() for p in module.parameters() if not isinstance(p, lazy))

@@ -30,10 +30,16 @@ WATCHED = "asks whether it is watched, and was: it may run other kernels when it
 class Visit:
     """One call of one module; a `ModuleRecord` in the making."""
 
-    __slots__ = ("depth", "module", "note", "outputs", "path", "start", "torchs_own")
+    __slots__ = (
+        "asks", "depth", "module", "note", "outputs", "parameters", "path", "start", "torchs_own", "type",
+    )  # fmt: skip
 
     def __init__(self, module: nn.Module, path: str, depth: int, start: int) -> None:
-        self.module, self.path, self.depth, self.start = module, path, depth, start
+        self.path, self.depth, self.start = path, depth, start
+        self.module: nn.Module | None = module
+        self.type = type(module).__name__
+        self.parameters = 0
+        self.asks = watching_changes(module)
         self.outputs: tuple[int, ...] = ()
         self.note: str | None = None
         self.torchs_own = type(module).__module__.startswith("torch.")
@@ -59,6 +65,14 @@ class ModuleWitness:
             before.remove()
             after.remove()
 
+    def forget(self) -> None:
+        """Take down what is to be known of the modules, and let go of them."""
+        for visit in self.visits:
+            visit.parameters = count_parameters(visit.module)
+            visit.module = None
+        for row in self.ledger.rows:
+            row.inside = row.inside is not None
+
     def _enter(self, module: nn.Module, args: Any) -> None:
         if type(module) is Tap or threading.get_ident() != self._thread:
             return
@@ -78,9 +92,9 @@ class ModuleWitness:
         """Make `visit` the innermost module; None is the caller of the outermost."""
         self.ledger.path = visit.path if visit else ""
         self.calls.inside = visit.module if visit and visit.torchs_own else None
-        asks = visit is not None and watching_changes(visit.module)
+        asks = visit.asks if visit else False
         done = self.calls.watch(not asks)
-        if asks and visit is not None:
+        if visit and asks:
             visit.note = UNWATCHABLE if done else WATCHED
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
@@ -121,8 +135,7 @@ class ModuleWitness:
 
     def _unseen(self, visit: Visit, args: Any, number: int, tensor: Tensor) -> Row:
         """Enter a tensor that only this hook and the dispatcher saw."""
-        kind = type(visit.module).__name__
-        row = self.ledger.add_row(tensor, kind, visit.start, tuple(tensors_in(args)))
+        row = self.ledger.add_row(tensor, visit.type, visit.start, tuple(tensors_in(args)))
         row.kind, row.site, row.output, row.inside = "module", caller(), number, visit.module
         row.seen_by = ("dispatch",)
         return row
@@ -156,3 +169,11 @@ def asks_if_watched(kind: type) -> bool:
         names = code.co_names if code else ()
         asks = _ASKS[kind] = any(name.startswith("has_torch_function") for name in names)
     return asks
+
+
+def count_parameters(module: object) -> int:
+    """Return the number of scalars in the parameters of a module; those still lazy count 0."""
+    if not isinstance(module, nn.Module):
+        return 0
+    lazy = nn.parameter.UninitializedParameter
+    return sum(p.numel() for p in module.parameters() if not isinstance(p, lazy))

@@ -38,7 +38,7 @@ class Row:
     output = 0
     """Which of its call's tensors this is."""
     inside: object = None
-    """The module of torch's own whose code made it, None for code of the author's."""
+    """The module of torch's own whose code made it, None or False for code of the author's."""
 
     def __init__(self, index: int, tensor: Tensor, op: str, path: str, life: Life | None) -> None:
         self.index, self.op, self.path, self.life = index, op, path, life
@@ -50,7 +50,7 @@ class Row:
         """Return the tensor's name: its tap's, else the author's own, else its op's."""
         if self.tap is not None:
             return self.tap.name
-        if self.name is None and self.site is not None and self.inside is None:
+        if self.name is None and self.site is not None and not self.inside:
             self.name = name_at(self.site, self.output)
         return self.name or self.op
 

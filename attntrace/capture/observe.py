@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,54 +13,60 @@ from torch import Tensor, nn
 
 from attntrace.capture.environment import environment
 from attntrace.capture.facts import (
-    count_parameters,
     module_record,
     op_record,
     storage_record,
     tensor_record,
 )
-from attntrace.capture.hooks import ModuleWitness
+from attntrace.capture.hooks import ModuleWitness, Visit, count_parameters
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.saved import mark_saved
 from attntrace.capture.stopped import Stopped
 from attntrace.capture.structure import named_tensors, tensors_in
 from attntrace.capture.tap import Tap, Taps
 from attntrace.capture.witnesses import CallWitness, KernelWitness
-from attntrace.record import Trace
+from attntrace.record import Environment, Failure, Trace
 
 
-class Observed:
-    """One pass that is over. What it returned or raised is here; its facts are written on demand.
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What one pass has shown, without a tensor or a module of it."""
 
-    `output` is None where the forward raised, `error` is None where it did not.
-    """
-
-    def __init__(self, watch: Watch, output: Any, error: Exception | None) -> None:
-        self.output, self.error = output, error
-        self._watch = watch
-        self._outputs = tuple(watch.ledger.rows_of(list(tensors_in(output))))
-        self._failure = watch.stopped.failure(error) if error else None
+    subject: str
+    ledger: Ledger
+    visits: list[Visit]
+    environment: Environment
+    outputs: tuple[int, ...]
+    parameters: int
+    failure: Failure | None
 
     def facts(self) -> Trace:
-        """Return everything that was seen, frozen."""
-        watch = self._watch
-        ledger, subject = watch.ledger, watch.subject
-        ops = tuple(op_record(number, op) for number, op in enumerate(ledger.ops))
+        """Return everything that was seen, frozen. Half the work of a trace, so done on demand."""
+        ops = tuple(op_record(number, op) for number, op in enumerate(self.ledger.ops))
         flops: dict[int | None, int] = {}
         for op in ops:
             if op.flops is not None:
                 flops[op.row] = flops.get(op.row, 0) + op.flops
         return Trace(
-            subject=_name_of(subject),
-            tensors=tuple(tensor_record(row, flops.get(row.index)) for row in ledger.rows),
+            subject=self.subject,
+            tensors=tuple(tensor_record(row, flops.get(row.index)) for row in self.ledger.rows),
             ops=ops,
-            modules=tuple(module_record(visit) for visit in watch.modules.visits),
-            storages=tuple(storage_record(life) for life in ledger.storages.lives),
-            outputs=self._outputs,
-            environment=watch.environment,
-            parameters=count_parameters(subject),
-            failure=self._failure,
+            modules=tuple(module_record(visit) for visit in self.visits),
+            storages=tuple(storage_record(life) for life in self.ledger.storages.lives),
+            outputs=self.outputs,
+            environment=self.environment,
+            parameters=self.parameters,
+            failure=self.failure,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One pass that is over: `output` is None where the forward raised `error`."""
+
+    notes: Notes
+    output: Any
+    error: Exception | None
 
 
 def observe(subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observed:
@@ -81,7 +88,7 @@ def observe(subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     watch.ledger.storages.close()
     if watch.stopped.bug is not None:
         raise watch.stopped.bug
-    return Observed(watch, output, error)
+    return Observed(watch.notes(output, error), output, error)
 
 
 class Watch:
@@ -134,6 +141,19 @@ class Watch:
                 self.ledger.add_row(tensor, "output", len(self.ledger.ops)).kind = "output"
         if self.environment.grad:
             mark_saved(tensors, self.ledger.storages)
+
+    def notes(self, output: Any, error: Exception | None) -> Notes:
+        """Return what was seen, and let go of every module."""
+        self.modules.forget()
+        return Notes(
+            subject=_name_of(self.subject),
+            ledger=self.ledger,
+            visits=self.modules.visits,
+            environment=self.environment,
+            outputs=tuple(self.ledger.rows_of(list(tensors_in(output)))),
+            parameters=count_parameters(self.subject),
+            failure=self.stopped.failure(error) if error else None,
+        )
 
 
 def _name_of(subject: Callable[..., Any]) -> str:
