@@ -15,10 +15,16 @@ _FUSED = {
 _PRODUCTS = ("aten.bmm", "aten.baddbmm", "aten.mm", "aten._scaled_dot_product_attention_math")
 
 
+def fused_kernels(trace: Trace) -> tuple[str, ...]:
+    """Return the fused attention kernels that ran, each once: their scores are in no tensor."""
+    names = (op.op.rpartition(".")[0] for op in trace.ops)
+    return tuple(dict.fromkeys(_FUSED[name] for name in names if name in _FUSED))
+
+
 def attention_kernel(trace: Trace) -> str | None:
     """Return the fused kernel that ran, or how the attention was put together; None without any."""
     names = [op.op.rpartition(".")[0] for op in trace.ops]
-    fused = dict.fromkeys(_FUSED[name] for name in names if name in _FUSED)
+    fused = fused_kernels(trace)
     if fused:
         return " + ".join(fused)
     softmax = any(name in ("aten._softmax", "aten._safe_softmax") for name in names)

@@ -10,6 +10,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 
+SAVED_FIELDS = ("data", "unpack_hook")
+
+
 def is_innermost(mode: TorchFunctionMode) -> bool:
     """Return whether a function mode is on top of the stack, so that popping pops it.
 
@@ -30,6 +33,6 @@ def saved_tensors(node: Any) -> Iterator[Tensor] | None:
     """
     found = [getattr(node, name) for name in dir(node) if name.startswith("_raw_saved_")]
     flat = [item for one in found for item in (one if isinstance(one, (tuple, list)) else (one,))]
-    if not all(hasattr(item, "data") and hasattr(item, "unpack_hook") for item in flat):
+    if not all(hasattr(item, field) for item in flat for field in SAVED_FIELDS):
         return None
     return (s.data for s in flat if s.unpack_hook is None and isinstance(s.data, Tensor))

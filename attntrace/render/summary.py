@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attntrace.analysis.flops import CONVENTION, not_counted, total_flops
-from attntrace.analysis.kernel import attention_kernel
+from attntrace.analysis.kernel import attention_kernel, fused_kernels
 from attntrace.analysis.memory import memory_report
 from attntrace.record import MemoryReport, Trace
 from attntrace.render.units import exact, nbytes_text
@@ -57,8 +57,17 @@ def footer(trace: Trace) -> Footer:
     if memory.saved_for_backward_nbytes is not None:
         saved = f"{exact(memory.saved_for_backward_nbytes)} kept by autograd, parameters apart"
         lines.insert(-2, ("for backward", saved))
-    lines += [("note", note) for note in (*_module_notes(trace), *trace.notes)]
+    notes = (*_kernel_notes(trace), *_module_notes(trace), *trace.notes)
+    lines += [("note", note) for note in notes]
     return Footer(tuple(lines), memory.peak_at)
+
+
+def _kernel_notes(trace: Trace) -> list[str]:
+    """Return what a fused kernel keeps to itself."""
+    return [
+        f"the scores were never a tensor: {kernel} computes them piece by piece inside"
+        for kernel in fused_kernels(trace)
+    ]
 
 
 def _module_notes(trace: Trace) -> list[str]:

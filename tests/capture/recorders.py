@@ -34,7 +34,7 @@ class Calls(TorchFunctionMode):
         super().__init__()
         self.seen: Counter[tuple[str, tuple[int, ...], str]] = Counter()
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):  # noqa: D105
+    def __torch_function__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         name = func.__name__
         if name == "__get__":
@@ -50,7 +50,7 @@ class Ops(TorchDispatchMode):
         super().__init__()
         self.seen: Counter[tuple[str, tuple[int, ...], str]] = Counter()
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: D105
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         self.seen.update(facts(str(func), t) for t in flat(out))
         return out

@@ -1,0 +1,103 @@
+"""A forward that raises: the rows up to there, the op, its operands, and the line."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import attntrace
+from attntrace.record import Operand
+
+
+class Block(nn.Module):
+    """Multiplies q by k where it should by k^T."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.k = nn.Linear(49, 64), nn.Linear(49, 64)
+
+    def forward(self, x):
+        q = self.q(x)
+        k = self.k(x)
+        return q @ k
+
+
+def failure_of(module, *args):
+    """Return the error that tracing a failing module raises."""
+    with pytest.raises(attntrace.ForwardError) as caught:
+        attntrace.trace(module, *args)
+    return caught.value
+
+
+def test_the_table_up_to_the_failing_op():
+    """Every tensor before the error is there, and the original error is the cause."""
+    error = failure_of(Block(), torch.randn(13, 100, 49))
+    assert [row.name for row in error.trace.tensors] == ["x", "q", "k"]
+    assert isinstance(error.__cause__, RuntimeError)
+    assert error.trace.output is None
+    assert str(error) == (
+        f"matmul failed at {error.diagnosis.source}: RuntimeError: "
+        "Expected size for first two dimensions of batch2 tensor to be: [13, 64] but got: "
+        "[13, 100]."
+    )
+
+
+def test_the_operands_by_name():
+    """The failing call's tensors are described with the rows that made them."""
+    failure = failure_of(Block(), torch.randn(13, 100, 49)).diagnosis
+    assert (failure.op, failure.line) == ("matmul", "return q @ k")
+    assert failure.operands == (
+        Operand(name="q", shape=(13, 100, 64), dtype="float32", device="cpu", row=1),
+        Operand(name="k", shape=(13, 100, 64), dtype="float32", device="cpu", row=2),
+    )
+
+
+def test_a_parameter_among_the_operands():
+    """A weight goes by its path in the model, an input by its parameter, and the path is given."""
+    failure = failure_of(Block(), torch.randn(13, 100, 50)).diagnosis
+    assert (failure.op, failure.path, failure.line) == ("linear", "q", "q = self.q(x)")
+    assert [(o.name, o.shape) for o in failure.operands] == [
+        ("x", (13, 100, 50)),
+        ("q.weight", (64, 49)),
+        ("q.bias", (64,)),
+    ]
+
+
+def test_an_error_of_plain_python():
+    """An error that no torch call raised has its line and message, and no op."""
+
+    def forward(x):
+        h = x + 1
+        batch, tokens = h.shape
+        return batch, tokens
+
+    failure = failure_of(forward, torch.randn(2, 3, 5)).diagnosis
+    assert (failure.error, failure.op, failure.operands) == ("ValueError", None, ())
+    assert failure.line == "batch, tokens = h.shape"
+
+
+def test_an_error_that_the_author_caught_is_not_the_failure():
+    """A failing call in a try block of the author's does not end the trace."""
+
+    def forward(x):
+        try:
+            return x @ x
+        except RuntimeError:
+            return x @ x.T
+
+    trace = attntrace.trace(forward, torch.randn(2, 3))
+    assert [row.name for row in trace.tensors] == ["x", "x.T", "x @ x.T"]
+    assert trace.failure is None
+
+
+def test_a_bug_of_a_witness_is_not_taken_for_the_authors(monkeypatch):
+    """What a witness raises comes out as it is, not as a failure of the forward."""
+
+    def broken(*args):
+        message = "ours"
+        raise LookupError(message)
+
+    monkeypatch.setattr("attntrace.capture.ledger.Ledger.add_row", broken)
+    with pytest.raises(LookupError, match=r"^ours$"):
+        attntrace.trace(torch.relu, torch.randn(2))

@@ -1,0 +1,85 @@
+"""What is not public in PyTorch is fenced, and attntrace does without it where it is gone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import attntrace
+from attntrace.capture import fence
+from attntrace.capture.hooks import WATCHED, asks_if_watched
+from attntrace.capture.witnesses import KernelWitness
+
+
+def test_without_a_way_to_ask_for_the_top_mode(monkeypatch):
+    """Where the top of the mode stack cannot be asked for, the mode stays on and the note says so."""
+    monkeypatch.delattr(torch.overrides, "_get_current_function_mode")
+    module = nn.MultiheadAttention(24, 4, batch_first=True).eval()
+    x = torch.randn(3, 7, 24)
+    with torch.no_grad():
+        trace = attntrace.trace(module, x, x, x)
+    assert trace.modules[0].note == WATCHED
+    assert "multi_head_attention_forward" in [row.op for row in trace.tensors]
+
+
+def test_without_a_way_to_see_saved_tensors(monkeypatch):
+    """Where a saved tensor does not show its data, what autograd keeps is None, not 0."""
+    monkeypatch.setattr(fence, "SAVED_FIELDS", ("data", "no such field"))
+    trace = attntrace.run({"heads": 4, "run": {"grad": True}})
+    assert trace.memory.saved_for_backward_nbytes is None
+
+
+def test_tensors_packed_by_the_authors_hooks_are_left_alone():
+    """Reading what is saved never calls an unpack hook of the author's."""
+    calls = []
+
+    def unpack(packed):
+        calls.append(packed)
+        return packed
+
+    weight = torch.randn(5, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
+        trace = attntrace.trace(lambda x: (x * weight).exp(), torch.randn(5))
+    assert trace.memory.saved_for_backward_nbytes == 0
+    assert calls == []
+
+
+def test_the_override_that_keeps_dynamo_out_is_still_there():
+    """The base class documents `_should_skip_dynamo`, and ours says no."""
+    assert TorchDispatchMode._should_skip_dynamo() is True
+    assert KernelWitness._should_skip_dynamo() is False
+
+
+@pytest.mark.parametrize("impl", ["eager", "sdpa", "torch"])
+def test_a_run_does_not_import_dynamo(impl):
+    """Tracing imports nothing that takes as long as torch itself."""
+    script = (
+        "import sys, attntrace\n"
+        f"trace = attntrace.run({{'heads': 4, 'attention': {{'impl': '{impl}'}}}})\n"
+        "assert trace.tensors and str(trace)\n"
+        "print([n for n in ('torch._dynamo', 'sympy', 'torch.fx') if n in sys.modules])\n"
+    )
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True,
+                         text=True, check=True)  # fmt: skip
+    assert "torch._dynamo" not in ran.stdout
+
+
+def test_every_module_of_torchs_that_asks_is_known():
+    """Each class in torch.nn whose source looks at has_torch_function is one that we recognise."""
+    import inspect
+
+    asking = set()
+    for name in dir(nn):
+        kind = getattr(nn, name)
+        if isinstance(kind, type) and issubclass(kind, nn.Module):
+            source = inspect.getsource(kind)
+            if "has_torch_function" in source:
+                asking.add(kind)
+    assert {nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder} <= asking
+    assert all(asks_if_watched(kind) for kind in asking)
+    assert not asks_if_watched(nn.Linear)
