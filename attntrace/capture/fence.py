@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-
 SAVED_FIELDS = ("data", "unpack_hook")
 
 
