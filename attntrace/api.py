@@ -1,4 +1,7 @@
-"""The whole program: a spec becomes a block, the block runs once, the run becomes a trace."""
+"""The whole program: a spec becomes a block, the block runs once, the run becomes a trace.
+
+Rooms are entered where they are needed: `--help` must wait neither for torch nor for pydantic.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ from attntrace import record
 from attntrace.analysis.estimate import least_nbytes
 from attntrace.analysis.memory import memory_report
 from attntrace.errors import ForwardError, Problem, SettingsError, TooLargeError
-from attntrace.render import View, to_csv, to_html, to_json, to_markdown, to_text
-from attntrace.render.units import nbytes_text
-from attntrace.spec import Spec
-from attntrace.spec import load as load_spec
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from attntrace.spec import Spec
+
+FITS_ANYWHERE = 2**26
+"""Bytes that a process which could import torch has left."""
 ON_META = (
     "on meta PyTorch takes fused attention apart: ops, copies and peak are those of the math path, "
     "not of the kernel that cpu or cuda would run"
@@ -73,6 +76,8 @@ class Trace:
         return self.facts[name]
 
     def __str__(self) -> str:
+        from attntrace.render import View, to_text
+
         return to_text(self.facts, View())
 
     def _repr_html_(self) -> str:
@@ -80,18 +85,26 @@ class Trace:
 
     def to_json(self) -> str:
         """Return the full record, as `docs/trace-json.md` describes it."""
+        from attntrace.render import to_json
+
         return to_json(self.facts)
 
     def to_markdown(self) -> str:
         """Return the table in Markdown."""
+        from attntrace.render import View, to_markdown
+
         return to_markdown(self.facts, View())
 
     def to_csv(self) -> str:
         """Return the rows as CSV, bytes as plain numbers."""
+        from attntrace.render import View, to_csv
+
         return to_csv(self.facts, View())
 
     def to_html(self) -> str:
         """Return the table as a fragment of HTML."""
+        from attntrace.render import View, to_html
+
         return to_html(self.facts, View())
 
     @classmethod
@@ -122,6 +135,8 @@ def load(file: str | Path | None = None, **settings: Any) -> Spec:
         SettingsError: with every problem at once.
 
     """
+    from attntrace.spec import load as load_spec
+
     return load_spec(file, **settings).spec
 
 
@@ -177,6 +192,7 @@ def _observe(
 
 def _ready(spec: Spec | Mapping[str, Any]) -> Spec:
     from attntrace.capture import missing_device
+    from attntrace.spec import Spec
 
     if not isinstance(spec, Spec):
         spec = load(**spec)
@@ -187,9 +203,13 @@ def _ready(spec: Spec | Mapping[str, Any]) -> Spec:
 
 
 def _refuse_what_cannot_fit(spec: Spec) -> None:
+    need = least_nbytes(spec)
+    if need < FITS_ANYWHERE:
+        return
     from attntrace.capture import available_nbytes
+    from attntrace.render.units import nbytes_text
 
-    need, left = least_nbytes(spec), available_nbytes(spec.run.device)
+    left = available_nbytes(spec.run.device)
     if left is not None and need > left:
         raise TooLargeError(
             f"this run holds at least {nbytes_text(need)} at once, and {spec.run.device} has "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from attntrace.spec import Spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from attntrace.spec import Spec
 
 _ITEM = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 

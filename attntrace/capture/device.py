@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
 import torch
 
 
@@ -30,6 +29,8 @@ def available_nbytes(name: str) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "meta":
         return None
+    import psutil  # only large runs need it
+
     host = int(psutil.virtual_memory().available)
     return min([host, *_container_limits()])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator
+from math import isqrt
 from typing import Any, Literal
 
 from pydantic import Field
@@ -86,12 +88,17 @@ def rules(spec: Spec) -> Iterator[Problem]:
 
 
 def _indivisible(chan: int, heads: int) -> str:
-    divisors = [n for n in range(1, chan + 1) if chan % n == 0]
-    near = [max((n for n in divisors if n < heads), default=None)]
-    near.append(min((n for n in divisors if n > heads), default=None))
     quotient, rest = divmod(chan, heads)
+    near = ", ".join(str(n) for n in _nearest_divisors(chan, heads))
     return (
         f"chan {chan} is not divisible by heads {heads} ({chan} = {heads}*{quotient} + {rest}); "
-        f"nearest heads that divide {chan}: {', '.join(str(n) for n in near if n)}. "
-        "Or set head_dim"
+        f"nearest heads that divide {chan}: {near}. Or set head_dim"
     )
+
+
+def _nearest_divisors(chan: int, heads: int) -> list[int]:
+    """Return the divisors of chan that are next to heads, below and above."""
+    small = [n for n in range(1, min(isqrt(chan), 10**6) + 1) if chan % n == 0]
+    divisors = sorted({*small, *(chan // n for n in small)})
+    place = bisect(divisors, heads)
+    return divisors[max(0, place - 1) : place + 1]
