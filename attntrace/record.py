@@ -36,7 +36,8 @@ class TensorRecord:
     """The module whose forward was running, "" for the outermost."""
     op: str
     kind: Kind
-    shape: Shape
+    shape: Shape | None
+    """None for a nested tensor, whose parts differ in shape."""
     stride: Shape | None
     """In elements; None where the layout has no strides (sparse)."""
     axes: tuple[str, ...] | None
@@ -65,7 +66,7 @@ class TensorRecord:
 class OpOutput:
     """One tensor that a dispatched op returned."""
 
-    shape: Shape
+    shape: Shape | None
     dtype: str
     nbytes: int | None
     storage_id: int | None
@@ -82,7 +83,7 @@ class OpRecord:
     path: str
     row: int | None
     """The row whose call ran this op, None if no row came of it."""
-    inputs: tuple[Shape, ...]
+    inputs: tuple[Shape | None, ...]
     outputs: tuple[OpOutput, ...]
     flops: int | None
 
@@ -126,7 +127,7 @@ class Operand:
     """One argument of the call that failed."""
 
     name: str
-    shape: Shape
+    shape: Shape | None
     dtype: str
     device: str
     row: int | None

@@ -14,13 +14,18 @@ from attntrace.record import OpRecord, Shape
 CONVENTION = "2 per multiply-add, matrix products only"
 
 
-def flops_of(op: str, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int | None:
-    """Return the FLOPs of one dispatched op, None where there is no formula for it.
+def flops_of(
+    op: str, inputs: Sequence[Shape | None], outputs: Sequence[Shape | None]
+) -> int | None:
+    """Return the FLOPs of one dispatched op, None where there is no formula or a shape is None.
 
     `op` is the dispatcher's name, such as "aten.bmm.default".
     """
     formula = _FORMULAS.get(op.split(".")[1] if op.count(".") else op)
-    return formula(inputs, outputs) if formula else None
+    given = [shape for shape in inputs if shape is not None]
+    out = [shape for shape in outputs if shape is not None]
+    whole = len(given) == len(inputs) and len(out) == len(outputs)
+    return formula(given, out) if formula and whole else None
 
 
 def total_flops(ops: Iterable[OpRecord]) -> int:

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from attntrace.analysis.flops import flops_of
 from attntrace.capture.hooks import Visit
-from attntrace.capture.ledger import Op, Row, device_name, dtype_name
+from attntrace.capture.ledger import Op, Row, device_name, dtype_name, plain
 from attntrace.capture.source import place
 from attntrace.capture.storages import Life
 from attntrace.record import ModuleRecord, OpOutput, OpRecord, StorageRecord, TensorRecord
@@ -15,11 +15,11 @@ from attntrace.record import ModuleRecord, OpOutput, OpRecord, StorageRecord, Te
 def op_record(index: int, op: Op) -> OpRecord:
     """Return the facts of one op."""
     name = _op_name(op.func)
-    inputs = tuple([tuple(shape) for shape in op.inputs])
+    inputs = tuple([plain(shape) for shape in op.inputs])
     outputs = tuple(
         [
             OpOutput(
-                shape=tuple(shape),
+                shape=plain(shape),
                 dtype=dtype_name(dtype),
                 nbytes=nbytes,
                 storage_id=None if life is None else life.id,
@@ -53,7 +53,7 @@ def tensor_record(row: Row, flops: int | None) -> TensorRecord:
         path=row.path,
         op=row.op,
         kind=row.kind,
-        shape=tuple(row.shape),
+        shape=plain(row.shape),
         stride=row.stride,
         axes=row.tap.axes if row.tap else None,
         dtype=dtype_name(row.dtype),

@@ -42,7 +42,7 @@ class Row:
 
     def __init__(self, index: int, tensor: Tensor, op: str, path: str, life: Life | None) -> None:
         self.index, self.op, self.path, self.life = index, op, path, life
-        self.shape, self.dtype, self.device = tensor.shape, tensor.dtype, tensor.device
+        self.shape, self.dtype, self.device = shape_of(tensor), tensor.dtype, tensor.device
         self.nbytes = nbytes_of(tensor)
         self.stride = _stride(tensor)
 
@@ -60,10 +60,10 @@ class Op:
 
     __slots__ = ("func", "inputs", "outputs", "path", "row")
 
-    def __init__(self, func: Any, path: str, inputs: list[Size]) -> None:
+    def __init__(self, func: Any, path: str, inputs: list[Size | None]) -> None:
         self.func, self.path, self.inputs = func, path, inputs
         self.row: int | None = None
-        self.outputs: list[tuple[Size, DType, int | None, Life | None, Origin]] = []
+        self.outputs: list[tuple[Size | None, DType, int | None, Life | None, Origin]] = []
 
 
 class Ledger:
@@ -74,6 +74,8 @@ class Ledger:
         self.ops: list[Op] = []
         self.storages = Storages()
         self.path = ""
+        self.dispatching = False
+        """Whether an op is running."""
         self._row_of: dict[int, tuple[weakref.ref[Tensor], Row]] = {}
 
     def row_of(self, tensor: Tensor) -> Row | None:
@@ -97,7 +99,7 @@ class Ledger:
         op = Op(func, self.path, [])
         ops.append(op)
         for tensor in given:
-            op.inputs.append(tensor.shape)
+            op.inputs.append(shape_of(tensor))
         for tensor in (out,) if isinstance(out, Tensor) else tensors_in(out):
             life = storages.find(tensor)
             origin: Origin = "view"
@@ -108,7 +110,7 @@ class Ledger:
             elif is_any(tensor, given) and func._schema.is_mutable:
                 origin, life = "in place", storages.resized(life, tensor, number) or life
                 life.written = number
-            op.outputs.append((tensor.shape, tensor.dtype, nbytes_of(tensor), life, origin))
+            op.outputs.append((shape_of(tensor), tensor.dtype, nbytes_of(tensor), life, origin))
 
     def _adopt_argument(self, tensor: Tensor, given: list[Tensor]) -> Life | None:
         """Return the life of a storage that came in with an argument and was not known before."""
@@ -123,12 +125,24 @@ class Ledger:
 
         `start` is the number of the call's first op, `given` are the tensors that it was given.
         """
-        life = self.storages.find(tensor) or self.storages.adopt(tensor, "outside")
+        life = self.storages.find(tensor)
+        given_back = is_any(tensor, given)
+        if life is None and (given_back or not given):
+            life = self.storages.adopt(tensor, "outside")
         row = Row(len(self.rows), tensor, op, self.path, life)
         if given:
             row.inputs = self.rows_of(given)
         if life is not None:
-            self._settle_memory(row, tensor, life, start)
+            before = self.row_of(tensor)
+            row.alias_of = life.row if before is None else before.index
+            if life.row is None and life.owner == "run":
+                row.origin, row.allocated = "new", life.nbytes
+            elif given_back or before is not None:
+                row.origin = "in place" if life.written >= start else "same"
+            elif life.row is not None:
+                row.origin = "view"
+            if life.row is None:
+                life.row = row.index
         self.rows.append(row)
         self._row_of[id(tensor)] = (weakref.ref(tensor), row)
         return row
@@ -139,19 +153,6 @@ class Ledger:
         row = self.add_row(tensor, "input", 0)
         row.kind = row.origin = "input"
         row.name = name
-
-    def _settle_memory(self, row: Row, tensor: Tensor, life: Life, start: int) -> None:
-        """Say where a row's bytes are; its call began with op number `start`."""
-        before = self.row_of(tensor)
-        if life.row is None:
-            if life.owner == "run":
-                row.origin, row.allocated = "new", life.nbytes
-            life.row = row.index
-        elif before is not None:
-            row.origin = "in place" if life.written >= start else "same"
-            row.alias_of = before.index
-        else:
-            row.origin, row.alias_of = "view", life.row
 
     def settle(self, row: Row, start: int) -> None:
         """Give the ops of a call, from number `start` on, to the first row that came of it.
@@ -166,6 +167,19 @@ class Ledger:
                     if life is not None and life.op == number and life.row is None:
                         row.hidden += life.nbytes
                         life.row = row.index
+
+
+def shape_of(tensor: Tensor) -> Size | None:
+    """Return a tensor's shape, None for one whose parts differ in shape (nested)."""
+    try:
+        return tensor.shape
+    except RuntimeError:
+        return None
+
+
+def plain(shape: Size | None) -> Shape | None:
+    """Return a shape as a tuple."""
+    return None if shape is None else tuple(shape)
 
 
 def is_any(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:

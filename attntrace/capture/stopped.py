@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from attntrace.capture.ledger import Ledger, device_name, dtype_name
+from attntrace.capture.ledger import Ledger, device_name, dtype_name, plain, shape_of
 from attntrace.capture.source import Site, caller, line_of, place
 from attntrace.capture.structure import named_tensors
 from attntrace.record import Failure, Operand
@@ -77,7 +77,7 @@ class Stopped:
         owner = life.name if life is not None and life.row is None else None
         return Operand(
             name=(row.title() if row else None) or owner or f"argument {name}",
-            shape=tuple(tensor.shape),
+            shape=plain(shape_of(tensor)),
             dtype=dtype_name(tensor.dtype),
             device=device_name(tensor.device),
             row=row.index if row else None,

@@ -96,8 +96,8 @@ class Storages:
 
 
 def storage_of(tensor: Tensor) -> UntypedStorage | None:
-    """Return a tensor's storage, None for a layout that has none (sparse, nested, opaque)."""
+    """Return a tensor's storage, None for one that has none (sparse, lazy, opaque)."""
     try:
         return tensor.untyped_storage()
-    except (NotImplementedError, RuntimeError):
+    except (NotImplementedError, RuntimeError, ValueError):
         return None

@@ -42,6 +42,8 @@ class CallWitness(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run the call; enter a row for each tensor that it returns."""
+        if self.ledger.dispatching:  # an op that C++ called: no one wrote this call
+            return func(*args, **(kwargs or {}))
         start = len(self.ledger.ops)
         try:
             out = func(*args, **kwargs) if kwargs else func(*args)
@@ -109,11 +111,14 @@ class KernelWitness(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run the op and enter it."""
+        self.ledger.dispatching = True
         try:
             out = func(*args, **kwargs) if kwargs else func(*args)
         except BaseException as error:
             self.stopped.at_op(error, str(func), (args, kwargs))
             raise
+        finally:
+            self.ledger.dispatching = False
         try:
             self.ledger.add_op(func, flat_tensors(args, kwargs), out)
         except Exception as bug:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from attntrace.record import OpOutput, OpRecord, TensorRecord, Trace
-from attntrace.render.units import nbytes_text, tuple_text
+from attntrace.render.units import nbytes_text, shape_text, tuple_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def tensor_cells(row: TensorRecord, trace: Trace) -> dict[str, Cell]:
         "#": Cell(str(row.index), row.index),
         "tensor": Cell(row.name),
         "op": Cell(row.op),
-        "shape": Cell(tuple_text(row.shape)),
+        "shape": Cell(shape_text(row.shape)),
         "axes": Cell(tuple_text(row.axes) if row.axes else ""),
         "dtype": Cell(row.dtype),
         "memory": _size(row.nbytes),
@@ -90,7 +90,7 @@ def kernel_cells(op: OpRecord, output: OpOutput, trace: Trace) -> dict[str, Cell
     return {
         "tensor": Cell("·"),
         "op": Cell(op.op.removesuffix(".default")),
-        "shape": Cell(tuple_text(output.shape)),
+        "shape": Cell(shape_text(output.shape)),
         "dtype": Cell(output.dtype),
         "memory": _size(output.nbytes),
         "from": Cell(_kernel_origin(output, trace)),
@@ -120,9 +120,13 @@ def _origin(row: TensorRecord, trace: Trace) -> str:
         case "view":
             return f"view of #{row.alias_of}"
         case "in place":
-            return f"in place on #{row.alias_of}"
+            return f"in place on {_row_or_owner(row, trace)}"
         case "same":
-            return f"same as #{row.alias_of}"
+            return f"same as {_row_or_owner(row, trace)}"
+
+
+def _row_or_owner(row: TensorRecord, trace: Trace) -> str:
+    return f"#{row.alias_of}" if row.alias_of is not None else _owner(row.storage_id, trace)
 
 
 def _kernel_origin(output: OpOutput, trace: Trace) -> str:

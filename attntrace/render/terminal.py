@@ -12,7 +12,7 @@ from rich.text import Text
 
 from attntrace.record import Failure, Trace
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
-from attntrace.render.units import tuple_text
+from attntrace.render.units import shape_text
 
 _GAP = 2
 _STYLE = {"module": "bold", "kernel": "dim", "tensor": ""}
@@ -65,14 +65,21 @@ def _indented(line: Line, column: int, sheet: Sheet) -> str:
 
 
 def _table(sheet: Sheet, kept: list[int]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, _GAP, 0, 0), show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), show_edge=False, pad_edge=False)
     for column in kept:
         shown = sheet.columns[column]
         table.add_column(shown.key, justify=shown.align, no_wrap=True)
     for line in sheet.lines:
-        cells = [Text(_indented(line, column, sheet)) for column in kept]
+        cells = [_cell(line, column, sheet) for column in kept]
         table.add_row(*cells, style="bold yellow" if line.is_peak else _STYLE[line.role])
     return table
+
+
+def _cell(line: Line, column: int, sheet: Sheet) -> Text:
+    """Return a cell; new memory is green, so that an eye can follow what costs."""
+    text = _indented(line, column, sheet)
+    fresh = sheet.columns[column].key == "from" and text.startswith("new")
+    return Text(text, style="green" if fresh else "")
 
 
 def _failure(failure: Failure) -> Text:
@@ -81,7 +88,7 @@ def _failure(failure: Failure) -> Text:
     if failure.line:
         lines.append(f"  {failure.line}")
     lines += [
-        f"  {o.name}: {tuple_text(o.shape)} {o.dtype} {o.device}"
+        f"  {o.name}: {shape_text(o.shape)} {o.dtype} {o.device}"
         + (f", row #{o.row}" if o.row is not None else "")
         for o in failure.operands
     ]

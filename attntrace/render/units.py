@@ -20,6 +20,11 @@ def exact(nbytes: int) -> str:
     return nbytes_text(nbytes) if nbytes < 1024 else f"{nbytes_text(nbytes)} ({nbytes:,} B)"
 
 
+def shape_text(shape: tuple[int, ...] | None) -> str:
+    """Return a shape, or "nested" for a tensor whose parts differ in shape."""
+    return "nested" if shape is None else tuple_text(shape)
+
+
 def tuple_text(items: tuple[object, ...]) -> str:
     """Return "(13, 100)", also for one item: "(13,)"."""
     return f"({', '.join(str(item) for item in items)}{',' if len(items) == 1 else ''})"
