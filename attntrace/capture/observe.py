@@ -129,7 +129,7 @@ class Watch:
         with ExitStack() as stack:
             stack.enter_context(self.kernels)
             self.calls.watch(True)
-            stack.callback(self.calls.watch, False)
+            stack.callback(self.calls.stop)
             stack.enter_context(self.modules.attached())
             yield
 

@@ -80,16 +80,18 @@ class CallWitness(TorchFunctionMode):
 
         It cannot where the author's own function mode lies above this one: the stack is a stack.
         """
-        if wanted == self.watching:
-            return True
-        if wanted:
+        if wanted and not self.watching:
             self.__enter__()  # type: ignore[no-untyped-call]
-        elif is_innermost(self):
+            self.watching = True
+        elif self.watching and not wanted and is_innermost(self):
+            self.stop()
+        return self.watching == wanted
+
+    def stop(self) -> None:
+        """Leave the mode stack, where the run is over and whatever was above has been left."""
+        if self.watching:
             self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
-        else:
-            return False
-        self.watching = wanted
-        return True
+            self.watching = False
 
 
 class KernelWitness(TorchDispatchMode):

@@ -14,6 +14,7 @@ import attntrace
 from attntrace.capture import fence
 from attntrace.capture.hooks import WATCHED, asks_if_watched
 from attntrace.capture.witnesses import KernelWitness
+from tests.capture.recorders import watched_state
 
 
 def test_without_a_way_to_ask_for_the_top_mode(monkeypatch):
@@ -21,8 +22,10 @@ def test_without_a_way_to_ask_for_the_top_mode(monkeypatch):
     monkeypatch.delattr(torch.overrides, "_get_current_function_mode")
     module = nn.MultiheadAttention(24, 4, batch_first=True).eval()
     x = torch.randn(3, 7, 24)
+    before = watched_state()
     with torch.no_grad():
         trace = attntrace.trace(module, x, x, x)
+    assert watched_state() == before
     assert trace.modules[0].note == WATCHED
     assert "multi_head_attention_forward" in [row.op for row in trace.tensors]
 
