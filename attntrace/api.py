@@ -195,10 +195,10 @@ def _ready(spec: Spec | Mapping[str, Any]) -> Spec:
     from attntrace.spec import Spec
 
     if not isinstance(spec, Spec):
-        spec = load(**spec)
+        spec = load(None, **spec)
     missing = missing_device(spec.run.device)
     if missing:
-        raise SettingsError([Problem("run.device", missing, f"--device {spec.run.device}")])
+        raise SettingsError([Problem("run.device", missing)])
     return spec
 
 

@@ -256,7 +256,9 @@ def _document(text: str | bytes) -> dict[str, Any]:
     if not isinstance(document, dict) or "schema_version" not in document:
         raise TraceFileError("not a trace: a JSON object with schema_version was expected")
     version = document["schema_version"]
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
+    if type(version) is not int:
+        raise TraceFileError(f"not a trace: schema_version must be a whole number, got {version!r}")
+    if version > SCHEMA_VERSION:
         raise TraceFileError(
             f"schema_version {version} is newer than the {SCHEMA_VERSION} that this attntrace "
             "reads; install a newer attntrace"

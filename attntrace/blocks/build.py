@@ -25,7 +25,7 @@ def build(spec: Spec) -> nn.Module:
             block = kind(spec)
         block = block.to(device=device, dtype=_dtype(spec))
     except (RuntimeError, TypeError, MemoryError) as error:
-        raise BuildError(f"the block could not be built: {error}") from error
+        raise BuildError(f"the block could not be built: {_first_line(error)}") from error
     finally:
         torch.set_rng_state(before)
     return block.train(spec.run.mode == "train")
@@ -43,7 +43,12 @@ def make_input(spec: Spec) -> Tensor:
         generator = torch.Generator().manual_seed(spec.run.seed)
         return torch.randn(shape, generator=generator).to(spec.run.device, _dtype(spec))
     except (RuntimeError, TypeError, MemoryError) as error:
-        raise BuildError(f"the input could not be made: {error}") from error
+        raise BuildError(f"the input could not be made: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    """Return what torch says, without the frames of C++ that it may add."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _dtype(spec: Spec) -> torch.dtype:

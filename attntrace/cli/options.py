@@ -26,7 +26,9 @@ Switch = bool | None
 
 File = Annotated[
     Path | None,
-    typer.Argument(metavar="[FILE.yaml]", help="Settings; flags win.", show_default=False),
+    typer.Argument(
+        metavar="[FILE.yaml]", help="Settings; flags win.", show_default=False, readable=False
+    ),
 ]
 
 Batch = Annotated[Text, _flag("--batch", "N", SIZES, "Sequences (13).")]
@@ -82,6 +84,7 @@ Output = Annotated[
         help="Write to a file, whole or not at all.",
         rich_help_panel=SHOW,
         show_default=False,
+        readable=False,  # it is for writing
     ),
 ]
 ShowConfig = Annotated[

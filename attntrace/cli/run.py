@@ -10,7 +10,7 @@ import typer
 
 from attntrace.cli import options
 from attntrace.cli.exits import exit_codes
-from attntrace.cli.output import unwritable, write_whole
+from attntrace.cli.output import deliver, unwritable
 from attntrace.errors import ForwardError, Problem, SettingsError
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ def run_command(
     """
     with exit_codes(debug):
         if columns == "help":
-            typer.echo(_column_help())
+            deliver(_column_help(), None)
             return
         loaded, view = _request(context.params)
         if show_config:
             from attntrace.spec import show
 
-            _deliver(show(loaded), output)
+            deliver(show(loaded), output)
             return
         _run(loaded, view, format, output)
 
@@ -87,7 +87,7 @@ def run_command(
 def _column_help() -> str:
     from attntrace.render import COLUMNS
 
-    return "\n".join(f"{column.key:10} {column.meaning}" for column in COLUMNS.values())
+    return "".join(f"{column.key:10} {column.meaning}\n" for column in COLUMNS.values())
 
 
 def _request(given: dict[str, Any]) -> tuple[Loaded, View]:
@@ -141,6 +141,8 @@ def _run(loaded: Loaded, view: View, format: str, output: Path | None) -> None:
 
     try:
         trace = api.run(loaded.spec)
+    except SettingsError as error:
+        raise loaded.placed(error) from None
     except ForwardError as error:
         _show(error.trace, view, format, output)
         raise
@@ -156,15 +158,7 @@ def _show(trace: Trace, view: View, format: str, output: Path | None) -> None:
         render.print_report(trace.facts, view, Console())
         return
     if format == "json":
-        _deliver(trace.to_json(), output)
+        deliver(trace.to_json(), output)
         return
     write = {"table": render.to_text, "csv": render.to_csv, "markdown": render.to_markdown}[format]
-    _deliver(write(trace.facts, view), output)
-
-
-def _deliver(text: str, output: Path | None) -> None:
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        write_whole(output, text)
-        typer.echo(f"wrote {output}", err=True)
+    deliver(write(trace.facts, view), output)

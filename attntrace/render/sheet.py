@@ -25,7 +25,8 @@ class View:
     @property
     def keys(self) -> tuple[str, ...]:
         """The columns, with the formula where explanations are wanted."""
-        return (*self.columns, "formula") if self.explain else self.columns
+        wanted = (*self.columns, "formula") if self.explain else self.columns
+        return tuple(dict.fromkeys(wanted))
 
 
 @dataclass(frozen=True, slots=True)

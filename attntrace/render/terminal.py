@@ -33,7 +33,9 @@ def print_report(trace: Trace, view: View, console: Console) -> None:
 
 def _print(console: Console, sheet: Sheet, trace: Trace, width: int | None) -> None:
     console.print(Text(sheet.heading, style="bold"), soft_wrap=True)
-    console.print(_table(sheet, _kept(sheet, width)), soft_wrap=width is None)
+    kept = _kept(sheet, width)
+    console.width = max(console.width, sum(_width(sheet, column) + _GAP for column in kept))
+    console.print(_table(sheet, kept), soft_wrap=True, crop=False)
     label = max(len(name) for name, _ in sheet.footer)
     for name, text in sheet.footer:
         console.print(
@@ -48,7 +50,7 @@ def _kept(sheet: Sheet, width: int | None) -> list[int]:
     kept = list(range(len(sheet.columns)))
     while width is not None and sum(_width(sheet, c) + _GAP for c in kept) + _GAP > width:
         droppable = [c for c in kept if sheet.columns[c].drop]
-        if not droppable:
+        if not droppable or len(kept) == 1:
             break
         kept.remove(max(droppable, key=lambda c: (sheet.columns[c].drop, c)))
     return kept
@@ -68,7 +70,8 @@ def _table(sheet: Sheet, kept: list[int]) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), show_edge=False, pad_edge=False)
     for column in kept:
         shown = sheet.columns[column]
-        table.add_column(shown.key, justify=shown.align, no_wrap=True)
+        width = _width(sheet, column)
+        table.add_column(shown.key, justify=shown.align, no_wrap=True, min_width=width)
     for line in sheet.lines:
         cells = [_cell(line, column, sheet) for column in kept]
         table.add_row(*cells, style="bold yellow" if line.is_peak else _STYLE[line.role])

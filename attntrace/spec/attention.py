@@ -18,6 +18,9 @@ Scale = Literal["head", "none", "embed", "input"]
 Skip = Literal["auto", "none", "input", "value"]
 
 
+OTHER = "or use impl eager or sdpa"
+
+
 def _out_bias(given: dict[str, Any]) -> bool:
     one_switch = given.get("impl") == "torch"
     return bool(given.get("qkv_bias")) if one_switch else True
@@ -50,12 +53,6 @@ def attention_rules(spec: Spec) -> Iterator[Problem]:
             f"skip=input adds x of width dim {spec.dim} to an output of width chan {spec.chan}; "
             f"use skip value or none, or set dim {spec.chan}",
         )
-    if spec.skip == "value" and spec.width != spec.chan:
-        yield Problem(
-            "attention.skip",
-            f"skip=value adds v of width heads*head_dim {spec.width} to an output of width chan "
-            f"{spec.chan}; use skip none, or set chan {spec.width}",
-        )
     if attention.impl == "torch":
         yield from _torch_rules(spec)
     elif attention.need_weights != "none":
@@ -66,20 +63,30 @@ def attention_rules(spec: Spec) -> Iterator[Problem]:
         yield Problem("attention.need_weights", reason)
 
 
+def width_rules(spec: Spec) -> Iterator[Problem]:
+    """Yield what is wrong with heads * head_dim, given that head_dim is what it should be."""
+    if spec.skip == "value" and spec.width != spec.chan:
+        yield Problem(
+            "attention.skip",
+            f"skip=value adds v of width heads*head_dim {spec.width} to an output of width chan "
+            f"{spec.chan}; use skip none, or set chan {spec.width}",
+        )
+    if spec.attention.impl == "torch" and spec.width != spec.chan:
+        yield Problem(
+            "attention.impl",
+            f"impl=torch has head_dim chan/heads and no other, got head_dim {spec.head_dim} for "
+            f"chan {spec.chan} and heads {spec.heads}; leave head_dim out, {OTHER}",
+        )
+
+
 def _torch_rules(spec: Spec) -> Iterator[Problem]:
     """Yield what `nn.MultiheadAttention` cannot express."""
-    attention, other = spec.attention, "or use impl eager or sdpa"
+    attention, other = spec.attention, OTHER
     if spec.dim != spec.chan:
         yield Problem(
             "attention.impl",
             f"impl=torch cannot project dim {spec.dim} to chan {spec.chan}: "
             f"nn.MultiheadAttention keeps the width of its input; set dim {spec.chan}, {other}",
-        )
-    if spec.width != spec.chan:
-        yield Problem(
-            "attention.impl",
-            f"impl=torch has head_dim chan/heads and no other, got head_dim {spec.head_dim} for "
-            f"chan {spec.chan} and heads {spec.heads}; leave head_dim out, {other}",
         )
     if attention.qk_scale != "head":
         yield Problem(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from attntrace.errors import Problem
-from attntrace.spec.attention import AttentionSpec, attention_rules
+from attntrace.spec.attention import AttentionSpec, attention_rules, width_rules
 from attntrace.spec.component import Component, Size
 from attntrace.spec.run import RunSpec, run_rules
 
@@ -83,7 +83,8 @@ def rules(spec: Spec) -> Iterator[Problem]:
     if spec.chan % spec.heads and "head_dim" not in spec.model_fields_set:
         yield Problem("heads", _indivisible(spec.chan, spec.heads))
     else:
-        yield from attention_rules(spec)
+        yield from width_rules(spec)
+    yield from attention_rules(spec)
     yield from run_rules(spec)
 
 

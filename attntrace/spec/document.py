@@ -19,6 +19,8 @@ class Setting:
     where: str
     origin: str
     """ "flag", "--set", "file" or "python"."""
+    above: str = ""
+    """Where the section around it stands."""
 
 
 def read_yaml(path: Path) -> list[Setting]:
@@ -41,15 +43,16 @@ def read_yaml(path: Path) -> list[Setting]:
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         raise _file_problem(place, f"is not YAML: {error.problem or error.context}") from error
-    except YAMLError as error:
-        raise _file_problem(path, f"is not YAML: {error}") from error
+    except YAMLError as error:  # a character that YAML forbids has no mark
+        raise _file_problem(path, f"is not YAML: {str(error).splitlines()[0]}") from error
     if document is None:
         return []
     if not isinstance(document, Mapping):
-        kind = type(document).__name__.removeprefix("Commented").lower()
+        kind = "text" if isinstance(document, str) else "number"
+        kind = "list" if isinstance(document, list) else kind
         message = f"a mapping of settings was expected, got a {kind}; write lines like 'heads: 4'"
         raise _file_problem(path, message)
-    return list(_leaves(document, (), str(path)))
+    return list(_leaves(document, (), str(path), ""))
 
 
 def parse_value(text: str) -> Any:
@@ -68,16 +71,19 @@ def parse_value(text: str) -> Any:
         raise ValueError(str(error).splitlines()[0]) from error
 
 
-def _leaves(mapping: Any, above: tuple[str, ...], file: str) -> Iterator[Setting]:
+def _leaves(mapping: Any, path: tuple[str, ...], file: str, above: str) -> Iterator[Setting]:
     for key, value in mapping.items():
-        path = (*above, str(key))
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, path, file)
-        else:
+        try:
             line, column = mapping.lc.key(key)
-            where = f"{file}:{line + 1}:{column + 1}"
+        except (KeyError, TypeError):  # a merged key stands somewhere else
+            line, column = mapping.lc.line, mapping.lc.col
+        where = f"{file}:{line + 1}:{column + 1}"
+        inner = (*path, str(key))
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, inner, file, where)
+        else:
             plain = dict(value) if isinstance(value, Mapping) else value
-            yield Setting(".".join(path), plain, where, "file")
+            yield Setting(".".join(inner), plain, where, "file", above)
 
 
 def _file_problem(where: Path | str, message: str) -> SettingsError:

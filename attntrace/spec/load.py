@@ -10,7 +10,7 @@ from typing import Any
 from attntrace.errors import Problem, SettingsError
 from attntrace.spec.block import Spec
 from attntrace.spec.document import Setting, parse_value, read_yaml
-from attntrace.spec.problems import check
+from attntrace.spec.problems import check, placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,10 @@ class Loaded:
 
     spec: Spec
     given: Mapping[str, Setting]
+
+    def placed(self, error: SettingsError) -> SettingsError:
+        """Return an error of the run with the user's own words for each setting."""
+        return SettingsError([placed(problem, self.given) for problem in error.problems])
 
 
 def load(

@@ -21,7 +21,7 @@ def check(given: Mapping[str, Setting]) -> tuple[Spec | None, list[Problem]]:
 
     A rule between fields is only judged where the fields it is about are each valid.
     """
-    problems = list(_scalar_sections(given))
+    problems = list(_misplaced(given))
     spec = None
     while spec is None:
         valid = {path: s for path, s in given.items() if not _touches(path, problems)}
@@ -29,17 +29,19 @@ def check(given: Mapping[str, Setting]) -> tuple[Spec | None, list[Problem]]:
             spec = Spec.model_validate(_nested(valid))
         except ValidationError as error:
             problems += [_of_field(details, given) for details in _first_by_path(error)]
-    wrong = [re.compile(rf"\b{p.path.rpartition('.')[2]}\b") for p in problems]
-    between = [p for p in rules(spec) if not any(name.search(p.message) for name in wrong)]
-    problems += [_placed(problem, given) for problem in between]
+    known = set(field_paths())
+    wrong = {p.path.rpartition(".")[2] for p in problems if p.path in known}
+    between = [p for p in rules(spec) if not wrong & set(re.findall(r"\w+", p.message))]
+    problems += [placed(problem, given) for problem in between]
     return (None if problems else spec), problems
 
 
-def _scalar_sections(given: Mapping[str, Setting]) -> Iterator[Problem]:
-    """Yield a problem for each section that was given a value instead of settings."""
-    sections = {path.rpartition(".")[0] for path in field_paths()} - {""}
+def _misplaced(given: Mapping[str, Setting]) -> Iterator[Problem]:
+    """Yield a problem for each section that was given a value, and each value given settings."""
+    known = set(field_paths())
+    sections = _sections()
     for path, setting in given.items():
-        if path in sections and setting.value is not None and setting.value != {}:
+        if path in sections and setting.value not in (None, {}):
             example = next(p for p in field_paths() if p.startswith(f"{path}."))
             yield Problem(
                 path,
@@ -47,6 +49,16 @@ def _scalar_sections(given: Mapping[str, Setting]) -> Iterator[Problem]:
                 f"got {_yaml(setting.value)}",
                 setting.where,
             )
+        above = path.partition(".")[0]
+        if above != path and above in known:
+            message = f"{above} is a single setting, with nothing below it; leave {path!r} out"
+            yield Problem(path, message, setting.where)
+        elif above != path and above not in sections:
+            yield Problem(above, _unknown(above), setting.above or setting.where)
+
+
+def _sections() -> set[str]:
+    return {path.rpartition(".")[0] for path in field_paths()} - {""}
 
 
 def field_paths(model: type[BaseModel] = Spec, above: str = "") -> Iterator[str]:
@@ -60,14 +72,14 @@ def field_paths(model: type[BaseModel] = Spec, above: str = "") -> Iterator[str]
 
 
 def _nested(given: Mapping[str, Setting]) -> dict[str, Any]:
-    known = set(field_paths())
+    sections = _sections()
     document: dict[str, Any] = {}
     for path, setting in given.items():
         *above, last = path.split(".")
         section = document
         for name in above:
             section = section.setdefault(name, {})
-        if setting.value is not None or path in known:  # `attention:` with nothing below it
+        if path not in sections:  # `attention:` with nothing below it sets nothing
             section[last] = setting.value
     return document
 
@@ -95,10 +107,11 @@ def _touches(path: str, problems: list[Problem]) -> bool:
 
 def _of_field(details: ErrorDetails, given: Mapping[str, Setting]) -> Problem:
     path = _path(details)
-    return _placed(Problem(path, _sentence(details, path)), given)
+    return placed(Problem(path, _sentence(details, path)), given)
 
 
-def _placed(problem: Problem, given: Mapping[str, Setting]) -> Problem:
+def placed(problem: Problem, given: Mapping[str, Setting]) -> Problem:
+    """Return a problem with the words in which the user gave the setting that it is about."""
     setting = given.get(problem.path)
     if setting is None:  # a section, or a default that another setting made wrong
         setting = next((s for p, s in given.items() if p.startswith(f"{problem.path}.")), None)
@@ -141,7 +154,7 @@ _CHOICES = {
 
 
 def _unknown(path: str) -> str:
-    known = list(field_paths())
+    known = [*field_paths(), *sorted(_sections())]
     by_name = {p.rpartition(".")[2]: p for p in known}
     name = path.rpartition(".")[2]
     near = get_close_matches(path, known, n=1, cutoff=0.75)

@@ -13,7 +13,7 @@ from attntrace.spec.component import Component
 if TYPE_CHECKING:
     from attntrace.spec.block import Spec
 
-Device = Annotated[str, Field(pattern=r"^(cpu|cuda|cuda:\d+|mps|meta)$")]
+Device = Annotated[str, Field(pattern=r"^(cpu|cuda|cuda:(0|[1-9][0-9]{0,2})|mps|meta)$")]
 DType = Literal["float64", "float32", "bfloat16", "float16"]
 
 

@@ -17,7 +17,8 @@ def show(loaded: Loaded) -> str:
             section = above
         lines.append((f"{'  ' if above else ''}{name}: {_value(loaded, path)}", _why(loaded, path)))
     width = max(len(left) for left, _ in lines)
-    return "".join(f"{left:{width}}  # {why}\n" if why else f"{left}\n" for left, why in lines)
+    texts = [f"{left:{width}}  # {' '.join(why.split())}" if why else left for left, why in lines]
+    return "\n".join(texts) + "\n"
 
 
 def _value(loaded: Loaded, path: str) -> str:

@@ -1,0 +1,89 @@
+"""`--help` tells everything that a caller may rely on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+FLAGS = [
+    "--batch",
+    "--tokens",
+    "--dim",
+    "--chan",
+    "--heads",
+    "--head-dim",
+    "--qkv-bias",
+    "--no-qkv-bias",
+    "--qk-scale",
+    "--skip",
+    "--impl",
+    "--device",
+    "--dtype",
+    "--seed",
+    "--train",
+    "--eval",
+    "--grad",
+    "--no-grad",
+    "--format",
+    "-o",
+    "--output",
+    "--columns",
+    "--level",
+    "--set",
+    "--show-config",
+    "--explain",
+    "--debug",
+    "--help",
+]
+EXIT_CODES = (
+    "Exit codes: 0 fine; 1 a check found a difference; 2 bad flags, settings or files, or a run "
+    "that cannot fit in memory; 3 the block failed to build or to run; 101 a bug in attntrace."
+)
+
+
+def words(text):
+    """Return a help page as one line, without the frames around its panels."""
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", text).split())
+
+
+def test_every_flag_is_there(invoke):
+    """`run --help` shows every flag."""
+    shown = set(words(invoke("run", "--help").out).replace(",", " ").split())
+    assert [flag for flag in FLAGS if flag not in shown] == []
+
+
+@pytest.mark.parametrize("args", [["--help"], ["-h"], ["run", "--help"], ["run", "-h"]])
+def test_the_exit_codes_are_there(args, invoke):
+    """Both help pages list the exit codes, and exit with 0."""
+    ended = invoke(*args)
+    assert (ended.code, ended.err) == (0, "")
+    assert EXIT_CODES in words(ended.out)
+
+
+def test_the_defaults_are_there(invoke):
+    """`run --help` shows the default of every size."""
+    shown = words(invoke("run", "--help").out)
+    for flag, default in [("batch", 13), ("tokens", 100), ("dim", 49), ("chan", 64), ("heads", 1)]:
+        assert re.search(rf"--{flag} N [^(]*\({default}\)", shown), flag
+
+
+def test_the_choices_are_there(invoke):
+    """`run --help` shows every word that a flag takes."""
+    shown = words(invoke("run", "--help").out)
+    for choice in (
+        "none, input or value",
+        "eager, sdpa, or torch",
+        "cpu, cuda[:N], mps, or meta",
+        "float64, float32, bfloat16 or float16",
+        "table, json, csv or markdown",
+        "module, op, or kernel",
+    ):
+        assert choice in shown
+
+
+def test_no_arguments_is_a_question(invoke):
+    """`attntrace` alone shows the help and the command, and exits with 2."""
+    ended = invoke()
+    assert ended.code == 2
+    assert " run " in words(ended.out + ended.err)

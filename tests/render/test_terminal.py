@@ -1,0 +1,146 @@
+"""The table as text: plain and whole in a pipe, as much as fits on a terminal."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from attntrace.render import COLUMNS, View, print_report, to_text
+from tests.builders import fake_failure, fake_module, fake_row, fake_trace
+
+# What stays at each width of the terminal, from everything to the two that never go.
+KEPT = [
+    (200, ["#", "tensor", "op", "shape", "axes", "dtype", "memory", "from"]),
+    (90, ["#", "tensor", "shape", "axes", "dtype", "memory"]),
+    (60, ["#", "tensor", "shape", "dtype", "memory"]),
+    (36, ["#", "tensor", "shape"]),
+    (27, ["tensor", "shape"]),
+    (10, ["tensor", "shape"]),
+]
+
+
+def on_terminal(width, view=None, trace=None, **console):
+    """Return what a terminal of some width shows."""
+    out = StringIO()
+    settings = {"color_system": None, **console}
+    print_report(trace or fake_trace(), view or View(), Console(file=out, width=width, **settings))
+    return out.getvalue()
+
+
+def header(text):
+    """Return the names of the columns that stand above a table."""
+    return next(line.split() for line in text.splitlines() if " shape" in line)
+
+
+def test_the_whole_report_is_as_wide_as_its_widest_row():
+    """The text has the mode line, the table, and the footer, with nothing cut and nothing padded."""
+    shown = to_text(fake_trace(), View(explain=True))
+    lines = shown.splitlines()
+    assert lines[0] == (
+        "Scores: batch 13 tokens 100 dim 49 | eval, no grad | cpu (x86_64) | float32 | torch 2.13.0"
+    )
+    assert [line.split()[:2] for line in lines[3:8]] == [
+        ["0", "x"], ["Scores"], ["1", "qkv"], ["2", "q"], ["3", "scores"],
+    ]  # fmt: skip
+    assert lines[7].endswith("new + 325.0 KiB hidden   scores = q k^T") or lines[7].endswith(
+        "new + 325.0 KiB hidden  scores = q k^T"
+    )
+    assert [line.split()[0] for line in lines[8:]] == [
+        "parameters", "inputs", "allocated", "peak", "FLOPs", "not",
+    ]  # fmt: skip
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_text_never_depends_on_the_shell(monkeypatch):
+    """COLUMNS, FORCE_COLOR and TERM change nothing in what goes into a pipe or a file."""
+    before = to_text(fake_trace(), View())
+    for name, value in {"COLUMNS": "30", "FORCE_COLOR": "1", "TERM": "xterm-256color"}.items():
+        monkeypatch.setenv(name, value)
+    assert to_text(fake_trace(), View()) == before
+    assert "\x1b" not in before
+
+
+@pytest.mark.parametrize(("width", "kept"), KEPT)
+def test_columns_go_by_priority(width, kept):
+    """The narrower the terminal, the fewer columns; tensor and shape always stay."""
+    assert header(on_terminal(width)) == kept
+
+
+@pytest.mark.parametrize("width", range(4, 200, 7))
+def test_no_shape_is_ever_cut(width):
+    """At every width each shape and each name stand there whole."""
+    shown = on_terminal(width)
+    assert "…" not in shown
+    for row in fake_trace().tensors:
+        assert str(row.shape) in shown
+        assert row.name in shown
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_a_table_that_fits_does_fit(width):
+    """Where columns were dropped, no line of the table is wider than the terminal."""
+    table = on_terminal(width).splitlines()[1:8]
+    assert max(map(len, table)) <= width
+
+
+def test_asked_for_columns_do_not_all_go():
+    """Where only columns that may go were asked for, at least one stays."""
+    shown = on_terminal(12, View(columns=("op", "axes")))
+    assert "matmul" in shown or "(batch, tokens, dim)" in shown
+
+
+def test_colour_is_for_terminals_that_have_it():
+    """The row of the peak is marked by colour on a terminal with colours."""
+    shown = on_terminal(200, color_system="standard", force_terminal=True)
+    assert "\x1b[" in shown
+    assert "\x1b[" not in on_terminal(200)
+
+
+def test_markup_in_a_name_is_text():
+    """Square brackets in a name, an op or a note are letters, not instructions to rich."""
+    row = fake_row(0, "[bold]q[/bold]", "getitem[0]", (13, 49), origin="new")
+    trace = fake_trace(tensors=(row,), ops=(), storages=(), modules=(), notes=("[red]so[/red]",))
+    for text in ("[bold]q[/bold]", "getitem[0]", "[red]so[/red]"):
+        assert text in to_text(trace, View())
+
+
+def test_wide_characters_take_two_columns():
+    """A name in wide characters neither cuts nor shifts the columns after it."""
+    rows = (fake_row(0, "注意力", "add", (13, 49)), fake_row(1, "q", "add", (7, 3)))
+    trace = fake_trace(tensors=rows, ops=(), storages=(), modules=())
+    first, second = to_text(trace, View(columns=("tensor", "shape"))).splitlines()[3:5]
+    assert first.index("(13") + 3 == second.index("(7")
+
+
+FAILURE = """\
+
+matmul failed at model.py:7: RuntimeError: sizes do not fit
+  scores = q @ k
+  q: (13, 100, 64) float32 cpu, row #2
+  k: (49,) float16 cpu
+"""
+
+
+@pytest.mark.parametrize("show", [lambda trace: to_text(trace, View()), None])
+def test_a_failure_stands_below_the_table(show):
+    """The op, the line and both operands come last, on a terminal and in a pipe."""
+    trace = fake_trace(failure=fake_failure())
+    shown = show(trace) if show else on_terminal(30, trace=trace)
+    assert shown.endswith(FAILURE)
+
+
+def test_a_failure_of_which_little_is_known():
+    """A failure without line and operands is one line."""
+    failure = fake_failure(op=None, source=None, line=None, operands=())
+    shown = to_text(fake_trace(failure=failure), View())
+    assert shown.endswith("\n\nthe forward failed: RuntimeError: sizes do not fit\n")
+
+
+def test_no_tensors_at_all():
+    """A run that touched no tensor still has a mode line, a header and a footer."""
+    empty = fake_trace(tensors=(), ops=(), modules=(fake_module("", "Nothing"),), storages=())
+    shown = to_text(empty, View())
+    assert header(shown) == list(COLUMNS)[:8]
+    assert "peak         0 B at once above parameters and inputs\n" in shown
