@@ -85,15 +85,15 @@ def tensor_cells(row: TensorRecord, trace: Trace) -> dict[str, Cell]:
     }
 
 
-def kernel_cells(op: OpRecord, output: OpOutput, trace: Trace) -> dict[str, Cell]:
-    """Return what one output of a dispatched op shows in each column."""
+def kernel_cells(op: OpRecord, output: OpOutput, trace: Trace, hidden: bool) -> dict[str, Cell]:
+    """Return what one output of a dispatched op shows; `hidden` if no row shows its storage."""
     return {
         "tensor": Cell("·"),
         "op": Cell(op.op.removesuffix(".default")),
         "shape": Cell(shape_text(output.shape)),
         "dtype": Cell(output.dtype),
         "memory": _size(output.nbytes),
-        "from": Cell(_kernel_origin(output, trace)),
+        "from": Cell(_kernel_origin(output, trace, hidden)),
         "bytes": _count(output.nbytes),
         "new": _count(output.allocated_nbytes),
         "flops": _count(op.flops),
@@ -129,21 +129,13 @@ def _row_or_owner(row: TensorRecord, trace: Trace) -> str:
     return f"#{row.alias_of}" if row.alias_of is not None else _owner(row.storage_id, trace)
 
 
-def _kernel_origin(output: OpOutput, trace: Trace) -> str:
-    storage = trace.storages[output.storage_id] if output.storage_id is not None else None
+def _kernel_origin(output: OpOutput, trace: Trace, hidden: bool) -> str:
     if output.origin == "new":
-        hidden = storage is not None and storage.row is not None and _hides(storage.id, trace)
         return "new, hidden" if hidden else "new"
-    row = storage.row if storage else None
-    of = f"#{row}" if row is not None and not _hides(output.storage_id, trace) else None
-    return f"{output.origin} of {of or _owner(output.storage_id, trace)}".replace(
-        "in place of", "in place on"
-    )
-
-
-def _hides(storage: int | None, trace: Trace) -> bool:
-    """Return whether no row shows a storage."""
-    return all(row.storage_id != storage for row in trace.tensors)
+    storage = trace.storages[output.storage_id] if output.storage_id is not None else None
+    shown = storage is not None and storage.row is not None and not hidden
+    of = f"#{storage.row}" if storage and shown else _owner(output.storage_id, trace)
+    return f"in place on {of}" if output.origin == "in place" else f"view of {of}"
 
 
 def _owner(storage: int | None, trace: Trace) -> str:

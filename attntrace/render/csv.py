@@ -17,5 +17,5 @@ def to_csv(trace: Trace, view: View) -> str:
     writer.writerow([column.key for column in sheet.columns])
     for line in sheet.lines:
         if line.role != "module":
-            writer.writerow([cell.raw for cell in line.cells])
+            writer.writerow([line[column].raw for column in sheet.columns])
     return out.getvalue()

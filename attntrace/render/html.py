@@ -26,7 +26,9 @@ def to_html(trace: Trace, view: View) -> str:
 
 def _row(line: Line, sheet: Sheet) -> str:
     cells = []
-    for column, cell in zip(sheet.columns, line.cells, strict=True):
+    for column in sheet.columns:
         indent = f"padding-left:{line.depth + 0.5}em;" if column.key == "tensor" else ""
-        cells.append(f"<td style='text-align:{column.align};{indent}'>{escape(cell.text)}</td>")
+        cells.append(
+            f"<td style='text-align:{column.align};{indent}'>{escape(line[column].text)}</td>"
+        )
     return f"<tr class='{line.role}'>{''.join(cells)}</tr>"

@@ -26,8 +26,8 @@ def to_markdown(trace: Trace, view: View) -> str:
 
 def _cells(line: Line, sheet: Sheet) -> list[str]:
     cells = []
-    for column, cell in zip(sheet.columns, line.cells, strict=True):
-        text = _escaped(cell.text)
+    for column in sheet.columns:
+        text = _escaped(line[column].text)
         if column.key == "tensor":
             text = "&nbsp;&nbsp;" * line.depth + (f"**{text}**" if line.role == "module" else text)
         cells.append(text)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from attntrace.record import ModuleRecord, OpOutput, OpRecord, TensorRecord, Trace
+from attntrace.record import ModuleRecord, OpRecord, TensorRecord, Trace
 from attntrace.render.columns import COLUMNS, EMPTY, Cell, Column, kernel_cells, tensor_cells
 from attntrace.render.summary import footer, heading
 
@@ -35,8 +37,12 @@ class Line:
 
     role: Role
     depth: int
-    cells: tuple[Cell, ...]
+    cells: Mapping[str, Cell]
+    """By column; what is not there is empty."""
     is_peak: bool = False
+
+    def __getitem__(self, column: Column) -> Cell:
+        return self.cells.get(column.key, EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,70 +59,65 @@ def sheet_of(trace: Trace, view: View) -> Sheet:
     """Return the sheet of a trace."""
     columns = tuple(COLUMNS[key] for key in view.keys)
     report = footer(trace)
-    lines = []
-    shown: set[str] = set()
-    for row in trace.tensors:
-        if view.level == "module" and not _at_boundary(row, trace):
-            continue
-        lines += _module_headings(row, trace, columns, shown)
-        is_peak = row.index == report.peak_at
-        cells = tensor_cells(row, trace)
-        depth = _depth(row.path) + (row.kind != "input") if trace.modules else 0
-        lines.append(Line("tensor", depth, _pick(cells, columns), is_peak))
-        if view.level == "kernel":
-            lines += _kernel_lines(row.index, depth + 1, trace, columns)
-    if view.level == "kernel":
-        lines += _kernel_lines(None, 0, trace, columns)
-    return Sheet(heading(trace), columns, tuple(lines), report.lines)
+    lines = tuple(_Lines(trace, view.level, report.peak_at).all())
+    return Sheet(heading(trace), columns, lines, report.lines)
 
 
-def _at_boundary(row: TensorRecord, trace: Trace) -> bool:
-    """Return whether a module hook sees a row: what goes into the run, and what modules return."""
-    return row.kind == "input" or any(row.index in visit.outputs for visit in trace.modules)
+class _Lines:
+    """The lines of a sheet in order, over what they look up again and again."""
+
+    def __init__(self, trace: Trace, level: Level, peak_at: int | None) -> None:
+        self.trace, self.level, self.peak_at = trace, level, peak_at
+        self.headed: set[str] = set()
+        self.modules = {module.path: module for module in reversed(trace.modules)}
+        self.returned = {index for module in trace.modules for index in module.outputs}
+        self.rows_below = Counter(path for row in trace.tensors for path in _around(row.path))
+        self.storages_shown = {row.storage_id for row in trace.tensors}
+        self.ops: dict[int | None, list[OpRecord]] = {}
+        for op in trace.ops if level == "kernel" else ():
+            self.ops.setdefault(op.row, []).append(op)
+
+    def all(self) -> Iterator[Line]:
+        """Yield headings, rows, the ops below each row, and the ops that no row came of."""
+        for row in self.trace.tensors:
+            if self.level == "module" and row.kind != "input" and row.index not in self.returned:
+                continue
+            depth = 0
+            if row.kind != "input" and self.trace.modules:
+                yield from self.headings(row)
+                depth = _depth(row.path) + 1
+            cells = tensor_cells(row, self.trace)
+            yield Line("tensor", depth, cells, row.index == self.peak_at)
+            yield from self.kernels(row.index, depth + 1)
+        yield from self.kernels(None, 0)
+
+    def headings(self, row: TensorRecord) -> Iterator[Line]:
+        """Yield a heading for each module around a row that has none yet and shows several rows."""
+        for path in _around(row.path):
+            module = self.modules.get(path)
+            several = not path or self.rows_below[path] > 1
+            if module is not None and several and path not in self.headed:
+                self.headed.add(path)
+                yield Line("module", _depth(path), _module_cells(module))
+
+    def kernels(self, row: int | None, depth: int) -> Iterator[Line]:
+        """Yield the outputs of the ops that ran below a row."""
+        for op in self.ops.get(row, ()):
+            for output in op.outputs:
+                hidden = output.storage_id not in self.storages_shown
+                yield Line("kernel", depth, kernel_cells(op, output, self.trace, hidden))
+
+
+def _around(path: str) -> list[str]:
+    """Return the paths of the modules around a path, itself included, outermost first."""
+    parts = path.split(".") if path else []
+    return [".".join(parts[:n]) for n in range(len(parts) + 1)]
 
 
 def _depth(path: str) -> int:
     return path.count(".") + 1 if path else 0
 
 
-def _module_headings(
-    row: TensorRecord, trace: Trace, columns: tuple[Column, ...], shown: set[str]
-) -> list[Line]:
-    """Return a heading for each module around a row that has none yet and shows several rows."""
-    if row.kind == "input":
-        return []
-    parts = row.path.split(".") if row.path else []
-    paths = [".".join(parts[:n]) for n in range(len(parts) + 1)]
-    lines = []
-    for path in paths:
-        module = next((m for m in trace.modules if m.path == path), None)
-        if module and path not in shown and _shows_several(path, trace):
-            shown.add(path)
-            lines.append(Line("module", _depth(path), _pick(_module_cells(module), columns)))
-    return lines
-
-
-def _shows_several(path: str, trace: Trace) -> bool:
-    inside = (r for r in trace.tensors if r.path == path or r.path.startswith(f"{path}."))
-    return not path or sum(1 for _ in inside) > 1
-
-
 def _module_cells(module: ModuleRecord) -> dict[str, Cell]:
     name = f"{module.path}: {module.type}" if module.path else module.type
     return {"tensor": Cell(name), "module": Cell(module.path)}
-
-
-def _kernel_lines(
-    row: int | None, depth: int, trace: Trace, columns: tuple[Column, ...]
-) -> list[Line]:
-    pairs: list[tuple[OpRecord, OpOutput]] = [
-        (op, output) for op in trace.ops if op.row == row for output in op.outputs
-    ]
-    return [
-        Line("kernel", depth, _pick(kernel_cells(op, output, trace), columns))
-        for op, output in pairs
-    ]
-
-
-def _pick(cells: dict[str, Cell], columns: tuple[Column, ...]) -> tuple[Cell, ...]:
-    return tuple(cells.get(column.key, EMPTY) for column in columns)

@@ -62,7 +62,7 @@ def _width(sheet: Sheet, column: int) -> int:
 
 
 def _indented(line: Line, column: int, sheet: Sheet) -> str:
-    text = line.cells[column].text
+    text = line[sheet.columns[column]].text
     return "  " * line.depth + text if sheet.columns[column].key == "tensor" else text
 
 

@@ -19,9 +19,8 @@ from tests.builders import (
 
 def lines_of(trace, **view):
     """Return role, depth and name of every line."""
-    place = list(View(**view).keys).index("tensor")
     return [
-        (line.role, line.depth, line.cells[place].text)
+        (line.role, line.depth, line.cells["tensor"].text)
         for line in sheet_of(trace, View(**view)).lines
     ]
 
@@ -29,7 +28,7 @@ def lines_of(trace, **view):
 def shown(trace, key, **view):
     """Return the text of one column, line by line."""
     sheet = sheet_of(trace, View(columns=(key,), **view))
-    return [line.cells[0].text for line in sheet.lines if line.role != "module"]
+    return [line[sheet.columns[0]].text for line in sheet.lines if line.role != "module"]
 
 
 def test_rows_are_indented_by_module():
@@ -119,7 +118,9 @@ def test_where_the_bytes_are(changes, text):
 def test_every_column_of_a_row():
     """Each column shows its fact."""
     sheet = sheet_of(fake_trace(), View(columns=tuple(COLUMNS)))
-    scores = dict(zip(COLUMNS, (cell.text for cell in sheet.lines[-1].cells), strict=True))
+    scores = dict(
+        zip(COLUMNS, (sheet.lines[-1][column].text for column in sheet.columns), strict=True)
+    )
     assert scores == {
         "#": "3",
         "tensor": "scores",
@@ -151,7 +152,7 @@ def test_what_was_not_measured_is_empty():
 def test_the_peak_is_marked():
     """The row at which memory stood highest, and no other, is marked."""
     lines = sheet_of(fake_trace(), View()).lines
-    assert [line.cells[1].text for line in lines if line.is_peak] == ["scores"]
+    assert [line.cells["tensor"].text for line in lines if line.is_peak] == ["scores"]
 
 
 @pytest.mark.parametrize(
