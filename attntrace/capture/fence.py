@@ -22,6 +22,18 @@ def is_innermost(mode: TorchFunctionMode) -> bool:
     return top is not None and top() is mode
 
 
+def taken_apart(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run an op that reached the dispatch mode whole by the ops that it consists of.
+
+    Only in inference mode does that happen: there `linear` and `matmul` come as one op, which would
+    hide their products and copies. `decompose` runs the very same kernel; it is what
+    `FlopCounterMode` uses, though it is not documented. Returns NotImplemented where the op is no
+    composite, or PyTorch has no such method any more.
+    """
+    decompose = getattr(func, "decompose", None)
+    return NotImplemented if decompose is None else decompose(*args, **kwargs)
+
+
 def saved_tensors(node: Any) -> Iterator[Tensor] | None:
     """Return the tensors that one autograd node keeps for backward, None if that cannot be told.
 

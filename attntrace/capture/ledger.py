@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Size, Tensor
 from torch import device as Device
 from torch import dtype as DType
@@ -20,6 +21,10 @@ from attntrace.capture.storages import Life, Storages, storage_of
 from attntrace.capture.structure import tensors_in
 from attntrace.capture.tap import Tap
 from attntrace.record import Kind, Origin, Shape, Witness
+
+ADD = torch.ops.aten.add.Tensor
+CONVOLUTION = torch.ops.aten.convolution.default
+PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.bmm.default)
 
 
 class Row:
@@ -58,10 +63,11 @@ class Row:
 class Op:
     """An `OpRecord` in the making: for each output its shape, dtype, bytes, storage and origin."""
 
-    __slots__ = ("func", "inputs", "outputs", "path", "row")
+    __slots__ = ("func", "inputs", "outputs", "path", "row", "transposed")
 
     def __init__(self, func: Any, path: str, inputs: list[Size | None]) -> None:
         self.func, self.path, self.inputs = func, path, inputs
+        self.transposed: bool | None = None
         self.row: int | None = None
         self.outputs: list[tuple[Size | None, DType, int | None, Life | None, Origin]] = []
 
@@ -92,14 +98,18 @@ class Ledger:
                 found.append(row.index)
         return found
 
-    def add_op(self, func: Any, given: list[Tensor], out: Any) -> None:
-        """Enter one dispatched op and the tensors that it returned."""
+    def add_op(self, func: Any, args: tuple[Any, ...], given: list[Tensor], out: Any) -> None:
+        """Enter one dispatched op, the tensors that it was given and those that it returned."""
         storages, ops = self.storages, self.ops
         number = len(ops)
         op = Op(func, self.path, [])
         ops.append(op)
         for tensor in given:
             op.inputs.append(shape_of(tensor))
+        if func is CONVOLUTION:
+            op.transposed = bool(args[6])
+        elif func is ADD and self._adds_bias(given):
+            self.storages.take_over(out, self.storages.find(given[0]))
         for tensor in (out,) if isinstance(out, Tensor) else tensors_in(out):
             life = storages.find(tensor)
             origin: Origin = "view"
@@ -110,7 +120,26 @@ class Ledger:
             elif is_any(tensor, given) and func._schema.is_mutable:
                 origin, life = "in place", storages.resized(life, tensor, number) or life
                 life.written = number
+            elif func is ADD:
+                origin = "in place"
             op.outputs.append((shape_of(tensor), tensor.dtype, nbytes_of(tensor), life, origin))
+
+    def _adds_bias(self, given: list[Tensor]) -> bool:
+        """Return whether an addition is the last step of `linear` on an input that is not flat.
+
+        Unwatched, `linear` adds its bias in place there; under any dispatch mode it does not (see
+        `isTensorSubclassLike` in ATen's Linear.cpp). It is counted as it runs unwatched.
+        """
+        if len(given) != 2 or given[1].dim() != 1:
+            return False
+        product = self.storages.find(given[0])
+        return (
+            product is not None
+            and product.op is not None
+            and product.op >= len(self.ops) - 3
+            and self.ops[product.op].func in PRODUCTS
+            and self.ops[product.op].row is None  # or the author wrote `x @ w + b`
+        )
 
     def _adopt_argument(self, tensor: Tensor, given: list[Tensor]) -> Life | None:
         """Return the life of a storage that came in with an argument and was not known before."""

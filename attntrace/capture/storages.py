@@ -19,7 +19,7 @@ class Life:
     """What is known so far of one storage. Fields as in `StorageRecord`."""
 
     __slots__ = (
-        "born", "device", "died", "id", "name", "nbytes", "op", "owner", "ref", "row", "saved",
+        "born", "device", "died", "id", "key", "name", "nbytes", "op", "owner", "ref", "row", "saved",
         "written",
     )  # fmt: skip
 
@@ -27,6 +27,7 @@ class Life:
         self.id, self.nbytes, self.owner, self.name = number, nbytes, owner, name
         self.device: Device | None = None
         self.ref: weakref.ref[UntypedStorage] | None = None
+        self.key: int | None = None
         self.born: int | None = None
         self.died: int | None = None
         self.op: int | None = None
@@ -66,6 +67,14 @@ class Storages:
         life.born, life.op = self._clock, op
         return life
 
+    def take_over(self, tensor: Tensor, life: Life | None) -> None:
+        """Let a life go on in the storage of another tensor, as if that had been written in place."""
+        storage = storage_of(tensor)
+        if storage is None or life is None or life.key is None:
+            return
+        del self._alive[life.key]
+        self._watch(storage, life)
+
     def resized(self, life: Life, tensor: Tensor, op: int) -> Life | None:
         """Account for an in-place op that changed a storage's size: one life ends, one begins."""
         storage = storage_of(tensor)
@@ -84,10 +93,14 @@ class Storages:
     def _add(self, storage: UntypedStorage, tensor: Tensor, owner: Owner, name: str | None) -> Life:
         life = Life(len(self.lives), storage.nbytes(), owner, name)
         life.device = tensor.device
-        life.ref = weakref.ref(storage, partial(self._dead, id(storage)))
         self.lives.append(life)
-        self._alive[id(storage)] = life
+        self._watch(storage, life)
         return life
+
+    def _watch(self, storage: UntypedStorage, life: Life) -> None:
+        life.key = id(storage)
+        life.ref = weakref.ref(storage, partial(self._dead, life.key))
+        self._alive[life.key] = life
 
     def _dead(self, key: int, _: object = None) -> None:
         life = self._alive.pop(key)

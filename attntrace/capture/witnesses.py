@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, is_inference_mode_enabled
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attntrace.capture.fence import is_innermost
+from attntrace.capture.fence import is_innermost, taken_apart
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import caller
 from attntrace.capture.stopped import Stopped
@@ -113,6 +113,11 @@ class KernelWitness(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run the op and enter it."""
+        if is_inference_mode_enabled():
+            with self:
+                whole = taken_apart(func, args, kwargs or {})
+            if whole is not NotImplemented:
+                return whole
         self.ledger.dispatching = True
         try:
             out = func(*args, **kwargs) if kwargs else func(*args)
@@ -122,7 +127,7 @@ class KernelWitness(TorchDispatchMode):
         finally:
             self.ledger.dispatching = False
         try:
-            self.ledger.add_op(func, flat_tensors(args, kwargs), out)
+            self.ledger.add_op(func, args, flat_tensors(args, kwargs), out)
         except Exception as bug:
             self.stopped.bug = bug
             raise
