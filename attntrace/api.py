@@ -5,7 +5,7 @@ Rooms are entered where they are needed: `--help` must wait neither for torch no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -37,14 +37,16 @@ class Trace:
     """
 
     def __init__(self, facts: Callable[[], record.Trace], output: Any = None) -> None:
-        self._write = facts
+        self._write: Callable[[], record.Trace] | None = facts
         self.output = output
         """What the module returned; None where its forward raised, or read back from JSON."""
 
     @cached_property
     def facts(self) -> record.Trace:
         """Everything that was seen, as frozen records without tensors."""
-        return self._write()
+        assert self._write is not None, "a trace that was copied has its facts"
+        facts, self._write = self._write(), None
+        return facts
 
     @property
     def tensors(self) -> tuple[record.TensorRecord, ...]:
@@ -74,6 +76,22 @@ class Trace:
     def __getitem__(self, name: str) -> record.TensorRecord:
         """Return the last row of that name; KeyError with the names that there are."""
         return self.facts[name]
+
+    def __contains__(self, name: object) -> bool:
+        return any(row.name == name for row in self.tensors)
+
+    def __iter__(self) -> Iterator[record.TensorRecord]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def __repr__(self) -> str:
+        return f"<Trace of {self.facts.subject}: {len(self)} tensors, {len(self.ops)} ops>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles hold the facts, not the output."""
+        return {"facts": self.facts, "output": None, "_write": None}
 
     def __str__(self) -> str:
         from attntrace.render import View, to_text
@@ -140,7 +158,7 @@ def load(file: str | Path | None = None, **settings: Any) -> Spec:
     return load_spec(file, **settings).spec
 
 
-def build(spec: Spec | Mapping[str, Any]) -> nn.Module:
+def build(spec: Spec | Mapping[str, Any] | str | Path) -> nn.Module:
     """Return the block that a spec describes, with seeded weights on the spec's device.
 
     Raises:
@@ -154,8 +172,8 @@ def build(spec: Spec | Mapping[str, Any]) -> nn.Module:
     return blocks.build(spec)
 
 
-def run(spec: Spec | Mapping[str, Any]) -> Trace:
-    """Build a spec's block, run it once on seeded random input, and return the trace.
+def run(spec: Spec | Mapping[str, Any] | str | Path) -> Trace:
+    """Build the block of a spec, of settings or of a YAML file, run it once on seeded random input, and return the trace.
 
     Raises:
         SettingsError: a mapping that is no spec, or a device that is not there.
@@ -190,11 +208,13 @@ def _observe(
     return result
 
 
-def _ready(spec: Spec | Mapping[str, Any]) -> Spec:
+def _ready(spec: Spec | Mapping[str, Any] | str | Path) -> Spec:
     from attntrace.capture import missing_device
     from attntrace.spec import Spec
 
-    if not isinstance(spec, Spec):
+    if isinstance(spec, (str, Path)):
+        spec = load(spec)
+    elif not isinstance(spec, Spec):
         spec = load(None, **spec)
     missing = missing_device(spec.run.device)
     if missing:

@@ -85,6 +85,8 @@ class OpRecord:
     """The row whose call ran this op, None if no row came of it."""
     inputs: tuple[Shape | None, ...]
     outputs: tuple[OpOutput, ...]
+    transposed: bool | None
+    """Of a convolution, which its shapes do not tell; None for other ops."""
     flops: int | None
 
 
@@ -162,8 +164,12 @@ class Environment:
     device_name: str
     dtype: str | None
     """Of the first input."""
-    training: bool
+    training: bool | None
+    """None for a function, which has no mode."""
     grad: bool
+    inference: bool
+    autocast: str | None
+    """The dtype that autocast computes in, None where it is off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

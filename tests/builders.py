@@ -54,7 +54,16 @@ def fake_row(
 
 def fake_op(index: int, op: str, row: int | None, *outputs: OpOutput, **changes: Any) -> OpRecord:
     """Return a dispatched op whose inputs are not known."""
-    record = OpRecord(index=index, op=op, path="", row=row, inputs=(), outputs=outputs, flops=None)
+    record = OpRecord(
+        index=index,
+        op=op,
+        path="",
+        row=row,
+        inputs=(),
+        outputs=outputs,
+        transposed=None,
+        flops=None,
+    )
     return replace(record, **changes)
 
 
@@ -126,6 +135,8 @@ def fake_environment(**changes: Any) -> Environment:
         dtype="float32",
         training=False,
         grad=False,
+        inference=False,
+        autocast=None,
     )
     return replace(environment, **changes)
 

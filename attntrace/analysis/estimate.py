@@ -11,17 +11,29 @@ _ITEM = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def least_nbytes(spec: Spec) -> int:
-    """Return bytes that the run is sure to hold at once: parameters, input and the worst moment.
+    """Return bytes that the run is sure to hold at once: parameters, input and its worst moment.
 
-    Eager, the worst moment is the softmax: qkv, scores and probabilities. Fused, it is q, k, v
-    and two outputs of their width. What a run needs above that is a matter of copies.
+    What it needs above that is a matter of copies and of what autograd keeps.
     """
     item = _ITEM[spec.run.dtype]
-    tokens = spec.batch * spec.tokens
     parameters = 3 * spec.dim * spec.width + spec.width * spec.chan
+    x = spec.batch * spec.tokens * spec.dim
+    return item * (parameters + x + _activations(spec))
+
+
+def _activations(spec: Spec) -> int:
+    """Return elements that are alive at the worst moment: of q, k, v and what is made of them."""
+    part = spec.batch * spec.tokens * spec.width
+    out = spec.batch * spec.tokens * spec.chan
     scores = spec.batch * spec.heads * spec.tokens**2
-    eager = spec.attention.impl == "eager"
-    activations = 3 * tokens * spec.width + (2 * scores if eager else tokens * spec.width)
-    if spec.attention.impl == "torch":
-        activations = tokens * spec.chan  # its fused kernel shows no more than its output
-    return item * (parameters + tokens * spec.dim + activations)
+    qkv, attention = 3 * part, spec.attention
+    at_the_end = qkv + out + (out if spec.skip != "none" else part)
+    if attention.impl == "sdpa":
+        return at_the_end
+    if attention.impl == "eager":
+        copies = part if spec.heads == 1 else 2 * part  # matmul makes q and k contiguous
+        return max(at_the_end, qkv + copies + scores, qkv + 2 * scores)
+    fused = attention.qkv_bias and spec.run.mode == "eval" and not spec.run.grad
+    if fused and spec.heads % 2 == 0:  # the kernel's own scratch holds q, k, v and the scores
+        return qkv + scores
+    return qkv + (2 * scores if attention.need_weights != "none" else 2 * part)

@@ -19,12 +19,12 @@ def flops_of(
 ) -> int | None:
     """Return the FLOPs of one dispatched op, None where there is no formula or a shape is None.
 
-    `op` is the dispatcher's name, such as "aten.bmm.default".
+    `op` is the dispatcher's name, such as "aten.bmm.default", or "transposed_convolution".
     """
     formula = _FORMULAS.get(op.split(".")[1] if op.count(".") else op)
     given = [shape for shape in inputs if shape is not None]
     out = [shape for shape in outputs if shape is not None]
-    whole = len(given) == len(inputs) and len(out) == len(outputs)
+    whole = len(given) == len(inputs) and len(out) == len(outputs) > 0
     return formula(given, out) if formula and whole else None
 
 
@@ -56,13 +56,13 @@ def _product_after_bias(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> in
 
 
 def _convolution(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
-    """Of a convolution with weight (out, in/groups, *kernel): each output element sums in*kernel.
+    """Of weight (out, in/groups, *kernel): each output element sums in/groups * kernel products."""
+    return 2 * prod(outputs[0]) * prod(inputs[1][1:])
 
-    A transposed convolution has weight (in, out/groups, *kernel) and spreads each input element.
-    """
-    x, weight = inputs[0], inputs[1]
-    plain = outputs[0][1] == weight[0]
-    return 2 * (prod(outputs[0]) if plain else prod(x)) * prod(weight[1:])
+
+def _transposed_convolution(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+    """Of weight (in, out/groups, *kernel): each input element is spread over as many."""
+    return 2 * prod(inputs[0]) * prod(inputs[1][1:])
 
 
 def _attention(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
@@ -93,6 +93,7 @@ _FORMULAS: dict[str, Callable[[Sequence[Shape], Sequence[Shape]], int]] = {
     "addmm": _product_after_bias,
     "baddbmm": _product_after_bias,
     "convolution": _convolution,
+    "transposed_convolution": _transposed_convolution,
     "_native_multi_head_attention": _fused_mha,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_flash_attention": _attention,

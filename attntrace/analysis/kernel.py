@@ -21,6 +21,11 @@ def fused_kernels(trace: Trace) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_FUSED[name] for name in names if name in _FUSED))
 
 
+def keeps_scores(kernel: str) -> bool:
+    """Return whether a fused kernel holds all scores at once, in scratch that no witness sees."""
+    return kernel.startswith("fused nn.")
+
+
 def attention_kernel(trace: Trace) -> str | None:
     """Return the fused kernel that ran, or how the attention was put together; None without any."""
     names = [op.op.rpartition(".")[0] for op in trace.ops]

@@ -24,9 +24,17 @@ def environment(subject: object, inputs: Sequence[Row]) -> Environment:
         device=device_name(device),
         device_name=_chip(device),
         dtype=dtype_name(first.dtype) if first is not None else None,
-        training=subject.training if isinstance(subject, nn.Module) else False,
+        training=subject.training if isinstance(subject, nn.Module) else None,
         grad=torch.is_grad_enabled(),
+        inference=torch.is_inference_mode_enabled(),
+        autocast=_autocast(device.type),
     )
+
+
+def _autocast(device: str) -> str | None:
+    if device == "meta" or not torch.is_autocast_enabled(device):
+        return None
+    return dtype_name(torch.get_autocast_dtype(device))
 
 
 def _chip(device: torch.device) -> str:

@@ -36,7 +36,12 @@ def op_record(index: int, op: Op) -> OpRecord:
         row=op.row,
         inputs=inputs,
         outputs=outputs,
-        flops=flops_of(name, inputs, [out.shape for out in outputs]) if outputs else None,
+        transposed=op.transposed,
+        flops=flops_of(
+            "transposed_convolution" if op.transposed else name,
+            inputs,
+            [output.shape for output in outputs],
+        ),
     )
 
 

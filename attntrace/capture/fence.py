@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -34,16 +33,17 @@ def taken_apart(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     return NotImplemented if decompose is None else decompose(*args, **kwargs)
 
 
-def saved_tensors(node: Any) -> Iterator[Tensor] | None:
+def saved_tensors(node: Any) -> list[Tensor | None] | None:
     """Return the tensors that one autograd node keeps for backward, None if that cannot be told.
 
     `saved_tensors_hooks` are the public way to see them, but they stay in the graph, and turn off
     its check for in-place changes. The `_raw_saved_` attributes are documented; that the objects
     behind them have `data` and `unpack_hook` is not. A tensor that the author's own hooks packed is
-    theirs and is left alone: unpacking it could load a file or run a forward again.
+    theirs and is left alone, None in the list: unpacking it could load a file or run a forward.
     """
     found = [getattr(node, name) for name in dir(node) if name.startswith("_raw_saved_")]
     flat = [item for one in found for item in (one if isinstance(one, (tuple, list)) else (one,))]
     if not all(hasattr(item, field) for item in flat for field in SAVED_FIELDS):
         return None
-    return (s.data for s in flat if s.unpack_hook is None and isinstance(s.data, Tensor))
+    kept = [s for s in flat if s.unpack_hook is not None or isinstance(s.data, Tensor)]
+    return [None if s.unpack_hook is not None else s.data for s in kept]

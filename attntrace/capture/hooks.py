@@ -7,8 +7,10 @@ Global hooks, because they also see modules that are created in forward, and bec
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import torch
@@ -18,12 +20,12 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from attntrace.capture.ledger import Ledger, Row
 from attntrace.capture.source import caller
 from attntrace.capture.structure import tensors_in
-from attntrace.capture.tap import Tap
+from attntrace.capture.tap import Tap, Taps
 from attntrace.capture.witnesses import CallWitness
 from attntrace.record import Witness
 
 HOOK: tuple[Witness, ...] = ("hook",)
-UNWATCHABLE = "its Python-level calls are left unwatched, since watching would change what runs"
+UNWATCHABLE = "its Python-level calls are left unwatched, since watching could change what runs"
 WATCHED = "asks whether it is watched, and was: it may run other kernels when it is not"
 
 
@@ -48,8 +50,11 @@ class Visit:
 class ModuleWitness:
     """Sees where modules begin and end, what they return, and the taps."""
 
-    def __init__(self, ledger: Ledger, calls: CallWitness, paths: dict[int, str]) -> None:
-        self.ledger, self.calls, self._paths = ledger, calls, paths
+    def __init__(self, ledger: Ledger, calls: CallWitness) -> None:
+        self.ledger, self.calls = ledger, calls
+        self.parameters: dict[int, tuple[str, int]] = {}
+        """Path and number of scalars of each parameter, by identity."""
+        self._paths: dict[int, str] = {}
         self.visits: list[Visit] = []
         self._open: list[Visit] = []
         self._thread = threading.get_ident()
@@ -65,10 +70,29 @@ class ModuleWitness:
             before.remove()
             after.remove()
 
+    def adopt(self, root: nn.Module, prefix: str = "") -> None:
+        """Take in the modules, parameters and buffers of a tree, under their paths."""
+        adopt = self.ledger.storages.adopt
+        for path, module in root.named_modules(prefix=prefix):
+            if isinstance(module, (Tap, Taps)):
+                continue
+            self._paths[id(module)] = path
+            for name, parameter in module.named_parameters(path, recurse=False):
+                adopt(parameter, "parameter", name)
+                if not isinstance(parameter, nn.parameter.UninitializedParameter):
+                    self.parameters[id(parameter)] = (path, parameter.numel())
+            for name, buffer in module.named_buffers(path, recurse=False):
+                adopt(buffer, "buffer", name)
+
     def forget(self) -> None:
         """Take down what is to be known of the modules, and let go of them."""
+        below: Counter[str] = Counter()
+        for path, scalars in self.parameters.values():
+            parts = path.split(".") if path else []
+            for depth in range(len(parts) + 1):
+                below[".".join(parts[:depth])] += scalars
         for visit in self.visits:
-            visit.parameters = count_parameters(visit.module)
+            visit.parameters = below[visit.path]
             visit.module = None
         for row in self.ledger.rows:
             row.inside = row.inside is not None
@@ -83,10 +107,14 @@ class ModuleWitness:
 
     def _path(self, module: nn.Module) -> str:
         known = self._paths.get(id(module))
-        if known is not None:
-            return known
-        above = f"{self.ledger.path}." if self.ledger.path else ""
-        return f"{above}<{type(module).__name__}>"
+        if known is None:  # made in forward, or closed over by a function
+            above = f"{self.ledger.path}." if self.ledger.path else ""
+            known = f"{above}<{type(module).__name__}>"
+            taken = set(self._paths.values())
+            number = next(n for n in count(1) if (known if n == 1 else f"{known}{n}") not in taken)
+            known = known if number == 1 else f"{known}{number}"
+            self.adopt(module, known)
+        return known
 
     def _step_into(self, visit: Visit | None) -> None:
         """Make `visit` the innermost module; None is the caller of the outermost."""
@@ -169,11 +197,3 @@ def asks_if_watched(kind: type) -> bool:
         names = code.co_names if code else ()
         asks = _ASKS[kind] = any(name.startswith("has_torch_function") for name in names)
     return asks
-
-
-def count_parameters(module: object) -> int:
-    """Return the number of scalars in the parameters of a module; those still lazy count 0."""
-    if not isinstance(module, nn.Module):
-        return 0
-    lazy = nn.parameter.UninitializedParameter
-    return sum(p.numel() for p in module.parameters() if not isinstance(p, lazy))

@@ -57,7 +57,8 @@ class Row:
             return self.tap.name
         if self.name is None and self.site is not None and not self.inside:
             self.name = name_at(self.site, self.output)
-        return self.name or self.op
+        boundary = self.inside is not None and "hook" in self.seen_by
+        return self.name or (self.path if boundary else "") or self.op
 
 
 class Op:

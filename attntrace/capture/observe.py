@@ -18,14 +18,15 @@ from attntrace.capture.facts import (
     storage_record,
     tensor_record,
 )
-from attntrace.capture.hooks import ModuleWitness, Visit, count_parameters
+from attntrace.capture.hooks import ModuleWitness, Visit
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.saved import mark_saved
 from attntrace.capture.stopped import Stopped
 from attntrace.capture.structure import named_tensors, tensors_in
-from attntrace.capture.tap import Tap, Taps
 from attntrace.capture.witnesses import CallWitness, KernelWitness
 from attntrace.record import Environment, Failure, Trace
+
+PACKED = "{} saved tensors are packed by hooks (checkpointing?) and not in 'for backward'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Notes:
     outputs: tuple[int, ...]
     parameters: int
     failure: Failure | None
+    packed: int
+    """Saved tensors that hooks of the author's have packed, as checkpointing does."""
 
     def facts(self) -> Trace:
         """Return everything that was seen, frozen. Half the work of a trace, so done on demand."""
@@ -57,6 +60,7 @@ class Notes:
             environment=self.environment,
             parameters=self.parameters,
             failure=self.failure,
+            notes=(PACKED.format(self.packed),) if self.packed else (),
         )
 
 
@@ -98,30 +102,18 @@ class Watch:
         self, subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         self.subject = subject
+        self.packed = 0
         self.ledger = Ledger()
         self.stopped = Stopped(self.ledger)
         self.calls = CallWitness(self.ledger, self.stopped)
         self.kernels = KernelWitness(self.ledger, self.stopped)
-        self.modules = ModuleWitness(self.ledger, self.calls, self._adopt_modules())
+        self.modules = ModuleWitness(self.ledger, self.calls)
+        if isinstance(subject, nn.Module):
+            self.modules.adopt(subject)
         for name, tensor in _named_inputs(subject, args, kwargs):
             if self.ledger.row_of(tensor) is None:
                 self.ledger.add_input(tensor, name)
         self.environment = environment(subject, self.ledger.rows)
-
-    def _adopt_modules(self) -> dict[int, str]:
-        """Take in parameters and buffers; return the path of each module by identity."""
-        paths: dict[int, str] = {}
-        if not isinstance(self.subject, nn.Module):
-            return paths
-        adopt = self.ledger.storages.adopt
-        for path, module in self.subject.named_modules():
-            if not isinstance(module, (Tap, Taps)):
-                paths[id(module)] = path
-                for name, parameter in module.named_parameters(path, recurse=False):
-                    adopt(parameter, "parameter", name)
-                for name, buffer in module.named_buffers(path, recurse=False):
-                    adopt(buffer, "buffer", name)
-        return paths
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -140,7 +132,7 @@ class Watch:
             if self.ledger.row_of(tensor) is None:
                 self.ledger.add_row(tensor, "output", len(self.ledger.ops)).kind = "output"
         if self.environment.grad:
-            mark_saved(tensors, self.ledger.storages)
+            self.packed = mark_saved(tensors, self.ledger.storages)
 
     def notes(self, output: Any, error: Exception | None) -> Notes:
         """Return what was seen, and let go of every module."""
@@ -151,8 +143,9 @@ class Watch:
             visits=self.modules.visits,
             environment=self.environment,
             outputs=tuple(self.ledger.rows_of(list(tensors_in(output)))),
-            parameters=count_parameters(self.subject),
+            parameters=sum(scalars for _, scalars in self.modules.parameters.values()),
             failure=self.stopped.failure(error) if error else None,
+            packed=self.packed,
         )
 
 

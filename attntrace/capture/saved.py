@@ -11,14 +11,17 @@ from attntrace.capture.fence import saved_tensors
 from attntrace.capture.storages import Storages
 
 
-def mark_saved(outputs: Iterable[Tensor], storages: Storages) -> None:
+def mark_saved(outputs: Iterable[Tensor], storages: Storages) -> int:
     """Mark each storage as kept for backward or not; leave all as None if there is no graph.
+
+    Returns how many saved tensors the author's own hooks have packed: where they are, they know.
 
     Only storages that the run has met count: a scalar that torch wrapped in a tensor does not.
     """
     todo: list[Any] = [t.grad_fn for t in outputs if t.grad_fn is not None]
     if not todo:
-        return
+        return 0
+    packed = 0
     seen: set[Any] = set()
     kept: set[int] = set()
     while todo:
@@ -29,8 +32,10 @@ def mark_saved(outputs: Iterable[Tensor], storages: Storages) -> None:
         todo.extend(above for above, _ in node.next_functions)
         tensors = saved_tensors(node)
         if tensors is None:
-            return
-        lives = (storages.find(tensor) for tensor in tensors)
+            return 0
+        packed += sum(tensor is None for tensor in tensors)
+        lives = (storages.find(tensor) for tensor in tensors if tensor is not None)
         kept.update(life.id for life in lives if life is not None)
     for life in storages.lives:
         life.saved = life.id in kept
+    return packed

@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 _INTERNAL = ("torch.", "attntrace.capture.")
 _OUTERMOST = "attntrace.capture.observe"
-_LONGEST = 60
 Span = tuple[int | None, int | None, int | None, int | None]
 
 
@@ -75,10 +74,10 @@ def name_at(site: Site, output: int) -> str | None:
     for parent in parents:
         name = _target(parent, node, output)
         if name is not None:
-            return _shortened(name)
+            return name
         if not isinstance(parent, (ast.Tuple, ast.Starred)):
             break
-    return _shortened(ast.unparse(node))
+    return ast.unparse(node)
 
 
 def _target(parent: ast.AST, node: ast.AST, output: int) -> str | None:
@@ -106,10 +105,6 @@ def _leaves(target: ast.expr) -> Iterator[ast.expr]:
             yield from _leaves(item)
     else:
         yield target
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _span(site: Site) -> Span:

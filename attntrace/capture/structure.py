@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 _LEAVES = (int, float, bool, str, bytes, type(None))
+_PLAIN = frozenset(_LEAVES)
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
@@ -35,8 +36,11 @@ def flat_tensors(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> lis
     """
     found = []
     for value in (*args, *kwargs.values()) if kwargs else args:
-        if isinstance(value, Tensor):
+        kind = type(value)
+        if kind is Tensor or (kind not in _PLAIN and isinstance(value, Tensor)):
             found.append(value)
+        elif kind is tuple or kind is list:
+            found.extend(item for item in value if isinstance(item, Tensor))
         elif isinstance(value, (tuple, list)):
             found.extend(tensors_in(value))
     return found

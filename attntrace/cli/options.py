@@ -27,7 +27,7 @@ Switch = bool | None
 File = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FILE.yaml]", help="Settings; flags win.", show_default=False, readable=False
+        metavar="FILE.yaml", help="Settings; flags win.", show_default=False, readable=False
     ),
 ]
 

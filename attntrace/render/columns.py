@@ -42,13 +42,13 @@ COLUMNS = {
         Column("op", "the call that returned it, as it stands in the code", drop=4),
         Column("shape", "size of each dimension"),
         Column("axes", "what each dimension is", drop=3),
-        Column("dtype", "number format", drop=2),
-        Column("memory", "elements times element size, whoever owns the bytes", "right", 2),
-        Column("from", "where the bytes are: new, or a view of an earlier row", drop=3),
+        Column("dtype", "number format", drop=5),
+        Column("memory", "elements times element size, whoever owns the bytes", "right", 1),
+        Column("from", "where the bytes are: new, or a view of an earlier row", drop=2),
         Column("formula", "what it is, in terms of the rows above", drop=6),
         Column("bytes", "memory, to the byte", "right", 7),
         Column("new", "bytes of the storage that the row is the first to show", "right", 7),
-        Column("hidden", "bytes of copies inside the call that no row shows", "right", 7),
+        Column("hidden", "bytes inside the call that no row shows, such as copies", "right", 7),
         Column("flops", "2 per multiply-add of matrix products", "right", 7),
         Column("stride", "distance between neighbours along each dimension, in elements", drop=8),
         Column("device", "where the tensor lives", drop=8),
@@ -70,7 +70,7 @@ def tensor_cells(row: TensorRecord, trace: Trace) -> dict[str, Cell]:
         "axes": Cell(tuple_text(row.axes) if row.axes else ""),
         "dtype": Cell(row.dtype),
         "memory": _size(row.nbytes),
-        "from": Cell(_origin(row, trace)),
+        "from": Cell(_origin(row, trace) + _hidden(row)),
         "formula": Cell(f"{row.name} = {row.formula}" if row.formula else ""),
         "bytes": _count(row.nbytes),
         "new": _count(row.allocated_nbytes),
@@ -111,10 +111,8 @@ def _count(number: int | None) -> Cell:
 
 def _origin(row: TensorRecord, trace: Trace) -> str:
     match row.origin:
-        case "input":
-            return "input"
-        case "new":
-            return f"new + {nbytes_text(row.hidden_nbytes)} hidden" if row.hidden_nbytes else "new"
+        case "input" | "new":
+            return row.origin
         case "outside":
             return f"view of {_owner(row.storage_id, trace)}"
         case "view":
@@ -123,6 +121,10 @@ def _origin(row: TensorRecord, trace: Trace) -> str:
             return f"in place on {_row_or_owner(row, trace)}"
         case "same":
             return f"same as {_row_or_owner(row, trace)}"
+
+
+def _hidden(row: TensorRecord) -> str:
+    return f" + {nbytes_text(row.hidden_nbytes)} hidden" if row.hidden_nbytes else ""
 
 
 def _row_or_owner(row: TensorRecord, trace: Trace) -> str:
@@ -143,5 +145,5 @@ def _owner(storage: int | None, trace: Trace) -> str:
     if known is None:
         return "an opaque tensor"
     if known.owner == "run":
-        return "a copy"
+        return "a hidden tensor"
     return f"{known.owner} {known.name}" if known.name else "a tensor from outside"

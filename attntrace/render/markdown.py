@@ -39,6 +39,6 @@ def _row(cells: list[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    for mark in ("\\", "|", "*", "_", "<"):
+    for mark in ("\\", "|", "*", "_", "<", "[", "`"):
         text = text.replace(mark, f"\\{mark}")
     return text.replace("\n", " ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from attntrace.record import ModuleRecord, OpRecord, TensorRecord, Trace
@@ -57,10 +57,22 @@ class Sheet:
 
 def sheet_of(trace: Trace, view: View) -> Sheet:
     """Return the sheet of a trace."""
-    columns = tuple(COLUMNS[key] for key in view.keys)
+    columns = _columns(trace, view)
     report = footer(trace)
     lines = tuple(_Lines(trace, view.level, report.peak_at).all())
     return Sheet(heading(trace), columns, lines, report.lines)
+
+
+def _columns(trace: Trace, view: View) -> tuple[Column, ...]:
+    """Return the columns; those that were asked for, and the ops at kernel level, never go."""
+    plain = view.columns == DEFAULT
+    keys = [*view.keys]
+    if plain and all(row.axes is None for row in trace.tensors):
+        keys.remove("axes")
+    asked = {"formula"} if plain else set(keys)
+    if view.level == "kernel":
+        asked.add("op")
+    return tuple(replace(COLUMNS[k], drop=0) if k in asked else COLUMNS[k] for k in keys)
 
 
 class _Lines:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attntrace.analysis.flops import CONVENTION, not_counted, total_flops
-from attntrace.analysis.kernel import attention_kernel, fused_kernels
+from attntrace.analysis.kernel import attention_kernel, fused_kernels, keeps_scores
 from attntrace.analysis.memory import memory_report
-from attntrace.record import MemoryReport, Trace
+from attntrace.record import Environment, MemoryReport, Trace
 from attntrace.render.units import exact, nbytes_text
 
 
@@ -28,7 +28,7 @@ def heading(trace: Trace) -> str:
     kernel = attention_kernel(trace)
     parts = [
         f"{spec.get('block', trace.subject)}{': ' if sizes else ''}{sizes}",
-        f"{'train' if where.training else 'eval'}, {'grad' if where.grad else 'no grad'}",
+        ", ".join(_modes(where)),
         f"impl {attention['impl']}" if attention else "",
         f"kernel {kernel}" if kernel else "",
         where.device
@@ -40,6 +40,12 @@ def heading(trace: Trace) -> str:
     return " | ".join(part for part in parts if part)
 
 
+def _modes(where: Environment) -> list[str]:
+    modes = [] if where.training is None else ["train" if where.training else "eval"]
+    modes.append("inference mode" if where.inference else "grad" if where.grad else "no grad")
+    return [*modes, f"autocast {where.autocast}"] if where.autocast else modes
+
+
 def footer(trace: Trace) -> Footer:
     """Return what the run cost, and what of that is not counted."""
     memory = memory_report(trace)
@@ -49,7 +55,7 @@ def footer(trace: Trace) -> Footer:
         ("inputs", exact(memory.inputs_nbytes)),
         ("allocated", _allocated(memory)),
         ("peak", _peak(memory, trace)),
-        ("FLOPs", f"{total_flops(trace.ops):,} ({CONVENTION})"),
+        ("FLOPs", _flops(trace)),
         ("not counted", "; ".join([*_uncounted_flops(uncounted), *memory.not_counted])),
     ]
     if memory.buffers_nbytes:
@@ -65,7 +71,9 @@ def footer(trace: Trace) -> Footer:
 def _kernel_notes(trace: Trace) -> list[str]:
     """Return what a fused kernel keeps to itself."""
     return [
-        f"the scores were never a tensor: {kernel} computes them piece by piece inside"
+        f"{kernel} holds q, k, v and all scores in scratch of its own: the peak is above this one"
+        if keeps_scores(kernel)
+        else f"the scores were never a tensor: {kernel} computes them piece by piece inside"
         for kernel in fused_kernels(trace)
     ]
 
@@ -88,7 +96,14 @@ def _allocated(memory: MemoryReport) -> str:
 def _peak(memory: MemoryReport, trace: Trace) -> str:
     at = memory.peak_at
     place = f", at #{at} {trace.tensors[at].name}" if at is not None else ""
-    return f"{exact(memory.peak_nbytes)} at once above parameters and inputs{place}"
+    least = "at least " if any(keeps_scores(kernel) for kernel in fused_kernels(trace)) else ""
+    return f"{least}{exact(memory.peak_nbytes)} at once above parameters and inputs{place}"
+
+
+def _flops(trace: Trace) -> str:
+    if all(op.flops is None for op in trace.ops) and not_counted(trace.ops):
+        return "not counted: no op of this run has a formula"
+    return f"{total_flops(trace.ops):,} ({CONVENTION})"
 
 
 def _uncounted_flops(names: tuple[str, ...]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import StringIO
 
 from rich.box import SIMPLE_HEAD
@@ -11,10 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from attntrace.record import Failure, Trace
+from attntrace.render.columns import Column
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
 from attntrace.render.units import shape_text
 
 _GAP = 2
+_LONGEST_NAME = 40  # on a terminal; whole anywhere else
 _STYLE = {"module": "bold", "kernel": "dim", "tensor": ""}
 
 
@@ -22,67 +25,92 @@ def to_text(trace: Trace, view: View) -> str:
     """Return the whole report as plain text, as wide as its widest row."""
     out = StringIO()
     console = Console(file=out, width=10_000, color_system=None, _environ={})
-    _print(console, sheet_of(trace, view), trace, None)
+    _print(console, sheet_of(trace, view), trace.failure, None)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
 def print_report(trace: Trace, view: View, console: Console) -> None:
-    """Print the report to a terminal; where it is too narrow, columns go, but never the shape."""
-    _print(console, sheet_of(trace, view), trace, console.width)
+    """Print the report to a terminal.
+
+    Where it is too narrow, columns go, but never the shape and none that was asked for.
+    """
+    _print(console, sheet_of(trace, view), trace.failure, console.width)
 
 
-def _print(console: Console, sheet: Sheet, trace: Trace, width: int | None) -> None:
+def _print(console: Console, sheet: Sheet, failure: Failure | None, width: int | None) -> None:
+    page = _Page(sheet, width)
+    console.width = max(console.width, page.width)
     console.print(Text(sheet.heading, style="bold"), soft_wrap=True)
-    kept = _kept(sheet, width)
-    console.width = max(console.width, sum(_width(sheet, column) + _GAP for column in kept))
-    console.print(_table(sheet, kept), soft_wrap=True, crop=False)
-    label = max(len(name) for name, _ in sheet.footer)
-    for name, text in sheet.footer:
-        console.print(
-            Text(f"{name:{label}}  ", style="bold").append(text, style="not bold"), soft_wrap=True
-        )
-    if trace.failure is not None:
-        console.print(_failure(trace.failure), soft_wrap=True)
+    console.print(page.table(), soft_wrap=True, crop=False)
+    for line in page.footer():
+        console.print(line, soft_wrap=True)
+    if failure is not None:
+        console.print(_failure(failure), soft_wrap=True)
 
 
-def _kept(sheet: Sheet, width: int | None) -> list[int]:
-    """Return the columns that fit, dropping the least important first."""
-    kept = list(range(len(sheet.columns)))
-    while width is not None and sum(_width(sheet, c) + _GAP for c in kept) + _GAP > width:
-        droppable = [c for c in kept if sheet.columns[c].drop]
-        if not droppable or len(kept) == 1:
-            break
-        kept.remove(max(droppable, key=lambda c: (sheet.columns[c].drop, c)))
-    return kept
+class _Page:
+    """A sheet for one width; None has room for everything."""
 
+    def __init__(self, sheet: Sheet, width: int | None) -> None:
+        self.sheet, self.narrow = sheet, width is not None
+        self.widths = {column: self._needs(column) for column in sheet.columns}
+        self.columns = list(sheet.columns) if width is None else self._fitting(width)
+        self.width = self._sum(self.columns)
 
-def _width(sheet: Sheet, column: int) -> int:
-    cells = (cell_len(_indented(line, column, sheet)) for line in sheet.lines)
-    return max([*cells, len(sheet.columns[column].key)])
+    def table(self) -> Table:
+        """Return the table, the row of the peak marked."""
+        table = Table(box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), show_edge=False, pad_edge=False)
+        for column in self.columns:
+            width = self.widths[column]
+            table.add_column(column.key, justify=column.align, no_wrap=True, min_width=width)
+        for line in self.sheet.lines:
+            cells = [self._cell(line, column) for column in self.columns]
+            table.add_row(*cells, style="bold yellow" if line.is_peak else _STYLE[line.role])
+        return table
 
+    def footer(self) -> Iterator[Text]:
+        """Yield the lines below the table, and what had no room in it."""
+        lines = list(self.sheet.footer)
+        gone = [column.key for column in self.sheet.columns if column not in self.columns]
+        if gone:
+            lines.append(
+                ("no room for", f"{', '.join(gone)}: widen the terminal, or use --columns")
+            )
+        label = max(len(name) for name, _ in lines)
+        for name, text in lines:
+            yield Text(f"{name:{label}}  ", style="bold").append(text, style="not bold")
 
-def _indented(line: Line, column: int, sheet: Sheet) -> str:
-    text = line[sheet.columns[column]].text
-    return "  " * line.depth + text if sheet.columns[column].key == "tensor" else text
+    def _fitting(self, width: int) -> list[Column]:
+        """Return the columns that fit: the least important go first, and return if they can."""
+        kept = list(self.sheet.columns)
+        for column in sorted(kept, key=lambda column: -column.drop):
+            if column.drop and self._sum(kept) > width:
+                kept.remove(column)
+        for column in sorted(self.sheet.columns, key=lambda column: column.drop):
+            if column not in kept and self._sum([*kept, column]) <= width:
+                kept.append(column)
+        return [column for column in self.sheet.columns if column in kept]
 
+    def _sum(self, columns: list[Column]) -> int:
+        return sum(self.widths[column] + _GAP for column in columns)
 
-def _table(sheet: Sheet, kept: list[int]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), show_edge=False, pad_edge=False)
-    for column in kept:
-        shown = sheet.columns[column]
-        width = _width(sheet, column)
-        table.add_column(shown.key, justify=shown.align, no_wrap=True, min_width=width)
-    for line in sheet.lines:
-        cells = [_cell(line, column, sheet) for column in kept]
-        table.add_row(*cells, style="bold yellow" if line.is_peak else _STYLE[line.role])
-    return table
+    def _needs(self, column: Column) -> int:
+        cells = (cell_len(self._text(line, column)) for line in self.sheet.lines)
+        return max([*cells, len(column.key)])
 
+    def _text(self, line: Line, column: Column) -> str:
+        text = line[column].text
+        if column.key != "tensor":
+            return text
+        if self.narrow and len(text) > _LONGEST_NAME:
+            text = text[: _LONGEST_NAME - 1] + "…"
+        return "  " * line.depth + text
 
-def _cell(line: Line, column: int, sheet: Sheet) -> Text:
-    """Return a cell; new memory is green, so that an eye can follow what costs."""
-    text = _indented(line, column, sheet)
-    fresh = sheet.columns[column].key == "from" and text.startswith("new")
-    return Text(text, style="green" if fresh else "")
+    def _cell(self, line: Line, column: Column) -> Text:
+        """Return a cell; new memory is green, so that an eye can follow what costs."""
+        text = self._text(line, column)
+        fresh = column.key == "from" and text.startswith("new")
+        return Text(text, style="green" if fresh else "")
 
 
 def _failure(failure: Failure) -> Text:

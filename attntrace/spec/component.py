@@ -13,4 +13,5 @@ class Component(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
-Size = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=2**40)]
+"""At most 2^40: beyond, products of a few sizes no longer fit the 64 bits of torch."""

@@ -42,7 +42,7 @@ def read_yaml(path: Path) -> list[Setting]:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise _file_problem(place, f"is not YAML: {error.problem or error.context}") from error
+        raise _file_problem(place, f"is not YAML: {_reason(error)}") from error
     except YAMLError as error:  # a character that YAML forbids has no mark
         raise _file_problem(path, f"is not YAML: {str(error).splitlines()[0]}") from error
     if document is None:
@@ -55,6 +55,11 @@ def read_yaml(path: Path) -> list[Setting]:
     return list(_leaves(document, (), str(path), ""))
 
 
+def _reason(error: Any) -> str:
+    """Return both halves of what a YAML parser says, on one line."""
+    return ", ".join(part for part in (error.context, error.problem) if part)
+
+
 def parse_value(text: str) -> Any:
     """Return what the text of a `--set` means in YAML 1.2.
 
@@ -63,10 +68,12 @@ def parse_value(text: str) -> Any:
 
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         return YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        raise ValueError(_reason(error)) from error
     except YAMLError as error:
         raise ValueError(str(error).splitlines()[0]) from error
 

@@ -124,10 +124,10 @@ def _sentence(details: ErrorDetails, path: str) -> str:
     match details["type"]:
         case "extra_forbidden":
             return _unknown(path)
-        case "greater_than_equal":
-            return f"{name} must be a whole number >= {context['ge']}, {got}"
-        case "less_than":
-            return f"{name} must be a whole number < {context['lt']}, {got}"
+        case "greater_than_equal" | "less_than_equal" | "less_than" as kind:
+            sign = {"greater_than_equal": ">=", "less_than_equal": "<="}.get(kind, "<")
+            (limit,) = context.values()
+            return f"{name} must be a whole number {sign} {limit}, {got}"
         case "int_type" | "int_from_float":
             return f"{name} must be a whole number, {got}"
         case "bool_type":
@@ -147,6 +147,21 @@ def _yaml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+# What Hugging Face, timm and torch call our sizes.
+_ELSEWHERE = {
+    "batch_size": "batch",
+    "d_model": "chan",
+    "embed_dim": "chan",
+    "hidden_size": "chan",
+    "n_embd": "chan",
+    "n_head": "heads",
+    "nhead": "heads",
+    "num_attention_heads": "heads",
+    "num_heads": "heads",
+    "num_tokens": "tokens",
+    "seq_len": "tokens",
+}
+
 _CHOICES = {
     "run.device": "device must be one of cpu, cuda, cuda:N, mps, meta",
     "attention.qk_scale": "qk_scale must be a finite number or one of head, none, embed, input",
@@ -157,8 +172,9 @@ def _unknown(path: str) -> str:
     known = [*field_paths(), *sorted(_sections())]
     by_name = {p.rpartition(".")[2]: p for p in known}
     name = path.rpartition(".")[2]
-    near = get_close_matches(path, known, n=1, cutoff=0.75)
-    near = near or [by_name[n] for n in get_close_matches(name, by_name, n=1, cutoff=0.6)]
+    same = by_name.get(name) or by_name.get(_ELSEWHERE.get(name, ""))
+    near = [same] if same else get_close_matches(path, known, n=1, cutoff=0.75)
+    near = near or [by_name[n] for n in get_close_matches(name, by_name, n=1, cutoff=0.7)]
     if near:
         return f"unknown key {path!r}; did you mean {near[0]!r}?"
     section = path.rpartition(".")[0]

@@ -49,10 +49,11 @@ def test_multihead_attention_of_torch():
         (lambda: nn.Conv2d(6, 10, 3, stride=2, groups=2), (2, 6, 11, 13)),
         (lambda: nn.Conv1d(6, 10, 5), (2, 6, 23)),
         (lambda: nn.ConvTranspose2d(6, 10, 3, stride=2), (2, 6, 5, 7)),
+        (lambda: nn.ConvTranspose2d(8, 8, 3, stride=2), (2, 8, 9, 9)),
         (lambda: nn.Linear(7, 5), (3, 7)),
         (lambda: nn.Bilinear(7, 7, 5), None),
     ],
-    ids=["conv2d", "conv1d", "transposed", "linear", "bilinear"],
+    ids=["conv2d", "conv1d", "transposed", "transposed, as many out", "linear", "bilinear"],
 )
 def test_other_modules(make, shape):
     """Convolutions and products of users' modules are counted as PyTorch does."""

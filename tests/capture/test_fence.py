@@ -49,7 +49,19 @@ def test_tensors_packed_by_the_authors_hooks_are_left_alone():
     with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
         trace = attntrace.trace(lambda x: (x * weight).exp(), torch.randn(5))
     assert trace.memory.saved_for_backward_nbytes == 0
+    assert trace.facts.notes == (
+        "2 saved tensors are packed by hooks (checkpointing?) and not in 'for backward'",
+    )
     assert calls == []
+
+
+def test_without_a_way_to_take_an_op_apart(monkeypatch):
+    """Where ops have no `decompose`, inference mode shows them whole, and the run goes on."""
+    monkeypatch.delattr(torch._ops.OpOverload, "decompose")
+    with torch.inference_mode():
+        trace = attntrace.trace(nn.Linear(7, 5), torch.randn(2, 3, 7))
+    assert [op.op for op in trace.ops] == ["aten.linear.default"]
+    assert "not counted: no op of this run has a formula" in str(trace)
 
 
 def test_the_override_that_keeps_dynamo_out_is_still_there():

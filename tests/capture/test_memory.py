@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import attntrace
+from attntrace.analysis.estimate import least_nbytes
+from attntrace.blocks import make_input
 from tests.capture.recorders import profiled_peak
 from tests.capture.test_completeness import block_and_input
 
@@ -41,6 +43,52 @@ def test_peak_with_grad_is_the_profilers(impl):
     block(x)
     whole, _ = profiled_peak(lambda: block(x))
     assert attntrace.trace(block, x).memory.peak_nbytes == whole
+
+
+@pytest.mark.parametrize("grad", [False, True], ids=["no grad", "grad"])
+def test_linear_is_counted_as_it_runs_unwatched(grad):
+    """On an input that is not flat, `linear` adds its bias in place, unless a mode watches it."""
+    layer, x = nn.Linear(64, 192), torch.randn(100, 13, 64).transpose(0, 1)
+    with torch.set_grad_enabled(grad):
+        layer(x)
+        whole, _ = profiled_peak(lambda: layer(x))
+        memory = attntrace.trace(layer, x).memory
+    assert memory.peak_nbytes == whole
+    assert memory.allocated_nbytes + memory.hidden_nbytes == 998_400 + 332_800
+
+
+def test_a_product_and_a_sum_of_the_authors_are_not_linear():
+    """`x @ w + b` allocates twice, and both are counted."""
+    w, b, x = torch.randn(64, 192), torch.randn(192), torch.randn(100, 13, 64).transpose(0, 1)
+    whole, _ = profiled_peak(lambda: x @ w + b)
+    assert attntrace.trace(lambda x: x @ w + b, x).memory.peak_nbytes == whole
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("heads", [1, 4])
+def test_multihead_attention_of_torch_is_the_profilers(heads, mode):
+    """Where nn.MultiheadAttention is taken apart, its peak is the profiler's to the byte."""
+    block, x = block_and_input(
+        {
+            "heads": heads,
+            "attention": {"impl": "torch", "qkv_bias": True},
+            "run": {"mode": mode},
+        }
+    )
+    block(x)
+    whole, _ = profiled_peak(lambda: block(x))
+    assert attntrace.trace(block, x).memory.peak_nbytes == whole
+
+
+def test_inference_mode_shows_what_runs_below():
+    """In inference mode whole `linear` and `matmul` reach the dispatcher, and are taken apart."""
+    block, x = block_and_input({"heads": 4})
+    with torch.inference_mode():
+        memory = attntrace.trace(block, x).memory
+        trace = attntrace.trace(block, x)
+    assert (memory.peak_nbytes, memory.hidden_nbytes) == (5_158_400, 998_400)
+    assert sum(row.flops or 0 for row in trace.tensors) == 68_390_400
+    assert "inference mode" in str(trace)
 
 
 @settings(max_examples=25, deadline=None)
@@ -78,30 +126,36 @@ def test_bytes_add_up(heads, head_dim, tokens, batch, impl, grad):
     assert grad or {s.id for s in alive} == outputs
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     heads=st.integers(1, 4),
-    tokens=st.integers(20, 120),
+    tokens=st.integers(1, 120),
+    batch=st.integers(1, 9),
     impl=st.sampled_from(["eager", "sdpa", "torch"]),
-    dtype=st.sampled_from(["float32", "bfloat16"]),
+    bias=st.booleans(),
     grad=st.booleans(),
 )
-def test_the_bound_that_refuses_a_run_is_below_its_peak(heads, tokens, impl, dtype, grad):
-    """What is refused for want of memory would indeed have needed it, and most of it is counted."""
-    from attntrace.analysis.estimate import least_nbytes
-
+def test_the_bound_that_refuses_a_run_is_below_what_it_takes(
+    heads, tokens, batch, impl, bias, grad
+):
+    """A run that is refused would indeed have needed that much, and most of it is counted."""
     spec = attntrace.load(
         heads=heads,
         chan=16 * heads,
         tokens=tokens,
-        attention={"impl": impl, "skip": "none"},
-        run={"dtype": dtype, "grad": grad},
+        batch=batch,
+        attention={"impl": impl, "skip": "none", "qkv_bias": bias},
+        run={"grad": grad},
     )
-    memory = attntrace.run(spec).memory
-    held = memory.parameters_nbytes + memory.inputs_nbytes + memory.peak_nbytes
+    block, x = attntrace.build(spec), make_input(spec)
+    with torch.set_grad_enabled(grad):
+        block(x)
+        whole, _ = profiled_peak(lambda: block(x))
+    parameters = sum(p.nbytes for p in block.parameters())
+    held = parameters + x.nbytes + whole
     assert least_nbytes(spec) <= held
-    if impl != "torch" and not grad:
-        assert held <= 2 * least_nbytes(spec)
+    if not grad:
+        assert held <= 1.6 * least_nbytes(spec) + 20_000
 
 
 def test_a_view_costs_nothing_and_an_in_place_op_says_so():

@@ -13,8 +13,8 @@ from tests.builders import fake_failure, fake_module, fake_row, fake_trace
 # What stays at each width of the terminal, from everything to the two that never go.
 KEPT = [
     (200, ["#", "tensor", "op", "shape", "axes", "dtype", "memory", "from"]),
-    (90, ["#", "tensor", "shape", "axes", "dtype", "memory"]),
-    (60, ["#", "tensor", "shape", "dtype", "memory"]),
+    (90, ["#", "tensor", "shape", "axes", "memory", "from"]),
+    (60, ["#", "tensor", "op", "shape", "dtype", "memory"]),
     (36, ["#", "tensor", "shape"]),
     (27, ["tensor", "shape"]),
     (10, ["tensor", "shape"]),
@@ -91,6 +91,29 @@ def test_asked_for_columns_do_not_all_go():
     assert "matmul" in shown or "(batch, tokens, dim)" in shown
 
 
+def test_what_was_asked_for_stays():
+    """Formulas, ops at kernel level and columns by name are there on the narrowest terminal."""
+    assert "scores = " in on_terminal(60, View(explain=True))
+    assert "aten.bmm" in on_terminal(60, View(level="kernel"))
+    assert "linear" in on_terminal(30, View(columns=("tensor", "op", "axes", "dtype")))
+
+
+def test_what_had_no_room_is_named():
+    """The last line of the footer says which columns are left out."""
+    assert on_terminal(60).splitlines()[-1] == (
+        "no room for  axes, from: widen the terminal, or use --columns"
+    )
+    assert "no room for" not in on_terminal(200)
+
+
+def test_a_long_name_is_cut_on_a_terminal_alone():
+    """An expression of any length is whole in a file, and has 40 characters on a terminal."""
+    name = "x.reshape(13, 100, 4, 16).transpose(1, 2).contiguous()"
+    long = fake_trace(tensors=(fake_row(0, name, "contiguous", (13, 4, 100, 16)),), modules=())
+    assert name in to_text(long, View())
+    assert f"{name[:39]}… " in on_terminal(200, trace=long)
+
+
 def test_colour_is_for_terminals_that_have_it():
     """The row of the peak is marked by colour on a terminal with colours."""
     shown = on_terminal(200, color_system="standard", force_terminal=True)
@@ -142,5 +165,5 @@ def test_no_tensors_at_all():
     """A run that touched no tensor still has a mode line, a header and a footer."""
     empty = fake_trace(tensors=(), ops=(), modules=(fake_module("", "Nothing"),), storages=())
     shown = to_text(empty, View())
-    assert header(shown) == list(COLUMNS)[:8]
+    assert header(shown) == [column for column in list(COLUMNS)[:8] if column != "axes"]
     assert "peak         0 B at once above parameters and inputs\n" in shown

@@ -96,7 +96,8 @@ def test_a_key_given_twice(write_yaml):
     """A key that stands twice is an error at the second place."""
     assert problems_of(write_yaml("heads: 4\nbatch: 7\nheads: 2\n")) == [
         (
-            'block.yaml:3:1: is not YAML: found duplicate key "heads" with value "2" '
+            "block.yaml:3:1: is not YAML: while constructing a mapping, found duplicate key "
+            '"heads" with value "2" '
             '(original value: "4")'
         )
     ]
@@ -105,12 +106,21 @@ def test_a_key_given_twice(write_yaml):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("heads: [4\n", "2:1: is not YAML: expected ',' or ']', but got '<stream end>'"),
+        (
+            "heads: [4\n",
+            (
+                "2:1: is not YAML: while parsing a flow sequence, "
+                "expected ',' or ']', but got '<stream end>'"
+            ),
+        ),
         ("heads: *four", "1:8: is not YAML: found undefined alias 'four'"),
-        ("heads: 4\n---\nheads: 2\n", "2:1: is not YAML: but found another document"),
+        (
+            "heads: 4\n---\nheads: 2\n",
+            "2:1: is not YAML: expected a single document in the stream, but found another document",
+        ),
         (
             "heads:\t4\n\tx: 4",
-            "1:7: is not YAML: found character '\\t' that cannot start any token",
+            "1:7: is not YAML: while scanning for the next token, found character '\\t' that cannot start any token",
         ),
     ],
 )

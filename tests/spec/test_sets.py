@@ -22,7 +22,13 @@ def problems_of(*sets, **flags):
         ("heads", EXPECTED),
         ("=4", EXPECTED),
         ("", EXPECTED),
-        ("heads=[", "the value is not YAML: while parsing a flow node"),
+        (
+            "heads=[",
+            (
+                "the value is not YAML: while parsing a flow node, "
+                "expected the node content, but found '<stream end>'"
+            ),
+        ),
         ("heads=", "heads must be a whole number, got nothing"),
         ("heads=four", "heads must be a whole number, got 'four'"),
         ("heads=true", "heads must be a whole number, got true"),
