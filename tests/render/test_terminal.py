@@ -109,7 +109,8 @@ def test_what_had_no_room_is_named():
 def test_a_long_name_is_cut_on_a_terminal_alone():
     """An expression of any length is whole in a file, and has 40 characters on a terminal."""
     name = "x.reshape(13, 100, 4, 16).transpose(1, 2).contiguous()"
-    long = fake_trace(tensors=(fake_row(0, name, "contiguous", (13, 4, 100, 16)),), modules=())
+    row = fake_row(0, name, "contiguous", (13, 4, 100, 16))
+    long = fake_trace(tensors=(row,), modules=(), ops=(), storages=())
     assert name in to_text(long, View())
     assert f"{name[:39]}… " in on_terminal(200, trace=long)
 
