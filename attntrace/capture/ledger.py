@@ -47,9 +47,15 @@ class Row:
 
     def __init__(self, index: int, tensor: Tensor, op: str, path: str, life: Life | None) -> None:
         self.index, self.op, self.path, self.life = index, op, path, life
-        self.shape, self.dtype, self.device = shape_of(tensor), tensor.dtype, tensor.device
-        self.nbytes = nbytes_of(tensor)
-        self.stride = _stride(tensor)
+        self.dtype, self.device = tensor.dtype, tensor.device
+        self.shape: Size | None
+        self.nbytes: int | None
+        self.stride: Shape | None
+        try:
+            self.shape, self.nbytes, self.stride = tensor.shape, tensor.nbytes, tensor.stride()
+        except RuntimeError:  # sparse or nested
+            self.shape, self.nbytes = shape_of(tensor), nbytes_of(tensor)
+            self.stride = _stride(tensor)
 
     def title(self) -> str:
         """Return the tensor's name: its tap's, else the author's own, else its op's."""
@@ -103,10 +109,8 @@ class Ledger:
         """Enter one dispatched op, the tensors that it was given and those that it returned."""
         storages, ops = self.storages, self.ops
         number = len(ops)
-        op = Op(func, self.path, [])
+        op = Op(func, self.path, shapes_of(given))
         ops.append(op)
-        for tensor in given:
-            op.inputs.append(shape_of(tensor))
         if func is CONVOLUTION:
             op.transposed = bool(args[6])
         elif func is ADD and self._adds_bias(given):
@@ -123,7 +127,11 @@ class Ledger:
                 life.written = number
             elif func is ADD:
                 origin = "in place"
-            op.outputs.append((shape_of(tensor), tensor.dtype, nbytes_of(tensor), life, origin))
+            try:
+                op.outputs.append((tensor.shape, tensor.dtype, tensor.nbytes, life, origin))
+            except RuntimeError:
+                shape, nbytes = shape_of(tensor), nbytes_of(tensor)
+                op.outputs.append((shape, tensor.dtype, nbytes, life, origin))
 
     def _adds_bias(self, given: list[Tensor]) -> bool:
         """Return whether an addition is the last step of `linear` on an input that is not flat.
@@ -197,6 +205,14 @@ class Ledger:
                     if life is not None and life.op == number and life.row is None:
                         row.hidden += life.nbytes
                         life.row = row.index
+
+
+def shapes_of(tensors: list[Tensor]) -> list[Size | None]:
+    """Return the shape of each tensor."""
+    try:
+        return [tensor.shape for tensor in tensors]
+    except RuntimeError:
+        return [shape_of(tensor) for tensor in tensors]
 
 
 def shape_of(tensor: Tensor) -> Size | None:

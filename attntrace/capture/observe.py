@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -118,12 +118,12 @@ class Watch:
     @contextmanager
     def attached(self) -> Iterator[None]:
         """Put the witnesses in place, and take them away in any case."""
-        with ExitStack() as stack:
-            stack.enter_context(self.kernels)
+        with self.kernels, self.modules.attached():
             self.calls.watch(True)
-            stack.callback(self.calls.stop)
-            stack.enter_context(self.modules.attached())
-            yield
+            try:
+                yield
+            finally:
+                self.calls.stop()
 
     def enter_outputs(self, output: Any) -> None:
         """Enter what came out without a witness, such as a constant, and what autograd kept."""

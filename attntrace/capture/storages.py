@@ -14,6 +14,9 @@ from torch import device as Device
 
 from attntrace.record import Owner
 
+_NONE = (NotImplementedError, RuntimeError, ValueError)
+"""What torch raises for a tensor without a storage."""
+
 
 class Life:
     """What is known so far of one storage. Fields as in `StorageRecord`."""
@@ -47,8 +50,10 @@ class Storages:
 
     def find(self, tensor: Tensor) -> Life | None:
         """Return the life of a tensor's storage, None if it is new here or has no storage."""
-        storage = storage_of(tensor)
-        return None if storage is None else self._alive.get(id(storage))
+        try:
+            return self._alive.get(id(tensor.untyped_storage()))
+        except _NONE:
+            return None
 
     def adopt(self, tensor: Tensor, owner: Owner, name: str | None = None) -> Life | None:
         """Take in memory that was there before the run; return its life, None without storage."""
@@ -112,5 +117,5 @@ def storage_of(tensor: Tensor) -> UntypedStorage | None:
     """Return a tensor's storage, None for one that has none (sparse, lazy, opaque)."""
     try:
         return tensor.untyped_storage()
-    except (NotImplementedError, RuntimeError, ValueError):
+    except _NONE:
         return None
