@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from attntrace.capture.ledger import Row, device_name, dtype_name
+from attntrace.capture.describe import device_name, dtype_name
+from attntrace.capture.ledger import Row
 from attntrace.record import Environment
 from attntrace.version import __version__
 

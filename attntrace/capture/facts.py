@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from attntrace.analysis.flops import flops_of
+from attntrace.capture.describe import device_name, dtype_name, plain
 from attntrace.capture.hooks import Visit
-from attntrace.capture.ledger import Op, Row, device_name, dtype_name, plain
+from attntrace.capture.ledger import Op, Row
 from attntrace.capture.source import place
 from attntrace.capture.storages import Life
 from attntrace.record import ModuleRecord, OpOutput, OpRecord, StorageRecord, TensorRecord

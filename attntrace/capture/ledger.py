@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Size, Tensor
-from torch import device as Device
 from torch import dtype as DType
 
+from attntrace.capture.describe import nbytes_of, shape_of, shapes_of, stride_of
 from attntrace.capture.source import Site, name_at
 from attntrace.capture.storages import Life, Storages, storage_of
 from attntrace.capture.structure import tensors_in
@@ -55,7 +55,7 @@ class Row:
             self.shape, self.nbytes, self.stride = tensor.shape, tensor.nbytes, tensor.stride()
         except RuntimeError:  # sparse or nested
             self.shape, self.nbytes = shape_of(tensor), nbytes_of(tensor)
-            self.stride = _stride(tensor)
+            self.stride = stride_of(tensor)
 
     def title(self) -> str:
         """Return the tensor's name: its tap's, else the author's own, else its op's."""
@@ -207,65 +207,9 @@ class Ledger:
                         life.row = row.index
 
 
-def shapes_of(tensors: list[Tensor]) -> list[Size | None]:
-    """Return the shape of each tensor."""
-    try:
-        return [tensor.shape for tensor in tensors]
-    except RuntimeError:
-        return [shape_of(tensor) for tensor in tensors]
-
-
-def shape_of(tensor: Tensor) -> Size | None:
-    """Return a tensor's shape, None for one whose parts differ in shape (nested)."""
-    try:
-        return tensor.shape
-    except RuntimeError:
-        return None
-
-
-def plain(shape: Size | None) -> Shape | None:
-    """Return a shape as a tuple."""
-    return None if shape is None else tuple(shape)
-
-
 def is_any(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:
     """Return whether a tensor is one of these, the same object."""
     for other in tensors:  # noqa: SIM110 - a generator costs more than the loop
         if other is tensor:
             return True
     return False
-
-
-def nbytes_of(tensor: Tensor) -> int | None:
-    """Return elements times element size, None for a layout where that says nothing (sparse)."""
-    try:
-        return tensor.nbytes
-    except RuntimeError:
-        return None
-
-
-def _stride(tensor: Tensor) -> Shape | None:
-    try:
-        return tensor.stride()
-    except RuntimeError:
-        return None
-
-
-_DTYPES: dict[DType, str] = {}
-_DEVICES: dict[Device, str] = {}
-
-
-def dtype_name(dtype: DType) -> str:
-    """Return "float32" for torch.float32."""
-    name = _DTYPES.get(dtype)
-    if name is None:
-        name = _DTYPES[dtype] = str(dtype).removeprefix("torch.")
-    return name
-
-
-def device_name(device: Device) -> str:
-    """Return "cuda:0" for a device."""
-    name = _DEVICES.get(device)
-    if name is None:
-        name = _DEVICES[device] = str(device)
-    return name

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from attntrace.capture.ledger import Ledger, device_name, dtype_name, plain, shape_of
+from attntrace.capture.describe import device_name, dtype_name, plain, shape_of
+from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import Site, caller, line_of, place
 from attntrace.capture.structure import named_tensors
 from attntrace.record import Failure, Operand
