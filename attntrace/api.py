@@ -203,9 +203,13 @@ def _observe(
     seen = observe(model, args, kwargs)
     notes = seen.notes  # not the output, nor the model
     result = Trace(lambda: finish(notes.facts()), seen.output)
-    if seen.error is not None:
-        raise ForwardError(result) from seen.error
-    return result
+    error = seen.error
+    if error is None:
+        return result
+    try:
+        raise ForwardError(result) from error
+    finally:  # the error's traceback leads to this frame
+        del seen, error
 
 
 def _ready(spec: Spec | Mapping[str, Any] | str | Path) -> Spec:

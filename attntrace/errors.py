@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from attntrace.api import Trace
@@ -50,6 +50,9 @@ class SettingsError(AttntraceError):
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problems,)
+
 
 class TooLargeError(AttntraceError):
     """A run that was refused before it started, because its tensors cannot fit."""
@@ -73,6 +76,9 @@ class ForwardError(AttntraceError):
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         super().__init__(str(trace.failure))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.trace,)
 
     @property
     def diagnosis(self) -> Failure | None:

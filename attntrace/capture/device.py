@@ -38,14 +38,21 @@ def available_nbytes(name: str) -> int | None:
 def _container_limits() -> list[int]:
     """Return what the control group of a container leaves, for version 2 and version 1."""
     root = Path("/sys/fs/cgroup")
-    pairs = [
-        (root / "memory.max", root / "memory.current"),
-        (root / "memory/memory.limit_in_bytes", root / "memory/memory.usage_in_bytes"),
+    old = root / "memory"
+    places = [
+        (root / "memory.max", root / "memory.current", root / "memory.stat"),
+        (old / "memory.limit_in_bytes", old / "memory.usage_in_bytes", old / "memory.stat"),
     ]
     left = []
-    for limit, used in pairs:
+    for limit, used, stat in places:
         try:
-            left.append(int(limit.read_text()) - int(used.read_text()))
+            left.append(int(limit.read_text()) - int(used.read_text()) + _file_cache(stat))
         except (OSError, ValueError):  # no such file, or "max"
             continue
     return left
+
+
+def _file_cache(stat: Path) -> int:
+    """Return the bytes of a control group that hold copies of files, and give way."""
+    pairs = (line.split() for line in stat.read_text().splitlines())
+    return sum(int(size) for name, size in pairs if name in ("inactive_file", "active_file"))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+_FIELDS: dict[type, list[str]] = {}
 SAVED_FIELDS = ("data", "unpack_hook")
 
 
@@ -25,12 +26,16 @@ def taken_apart(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     """Run an op that reached the dispatch mode whole by the ops that it consists of.
 
     Only in inference mode does that happen: there `linear` and `matmul` come as one op, which would
-    hide their products and copies. `decompose` runs the very same kernel; it is what
-    `FlopCounterMode` uses, though it is not documented. Returns NotImplemented where the op is no
-    composite, or PyTorch has no such method any more.
+    hide their products and copies. This runs the C++ kernel that would have run; the public
+    `OpOverload.decompose` prefers decompositions in Python, with other ops and other bits. Returns
+    NotImplemented where the op is no composite, or PyTorch offers no such way any more.
     """
-    decompose = getattr(func, "decompose", None)
-    return NotImplemented if decompose is None else decompose(*args, **kwargs)
+    composite = getattr(torch._C, "_dispatch_has_kernel_for_dispatch_key", None)
+    run = getattr(func, "_op_dk", None)
+    key = torch._C.DispatchKey.CompositeImplicitAutograd
+    if composite is None or run is None or not composite(func.name(), key):
+        return NotImplemented
+    return run(key, *args, **kwargs)
 
 
 def saved_tensors(node: Any) -> list[Tensor | None] | None:
@@ -41,7 +46,10 @@ def saved_tensors(node: Any) -> list[Tensor | None] | None:
     behind them have `data` and `unpack_hook` is not. A tensor that the author's own hooks packed is
     theirs and is left alone, None in the list: unpacking it could load a file or run a forward.
     """
-    found = [getattr(node, name) for name in dir(node) if name.startswith("_raw_saved_")]
+    names = _FIELDS.get(type(node))
+    if names is None:
+        names = _FIELDS[type(node)] = [n for n in dir(node) if n.startswith("_raw_saved_")]
+    found = [getattr(node, name) for name in names]
     flat = [item for one in found for item in (one if isinstance(one, (tuple, list)) else (one,))]
     if not all(hasattr(item, field) for item in flat for field in SAVED_FIELDS):
         return None

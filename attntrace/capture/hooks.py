@@ -6,11 +6,12 @@ Global hooks, because they also see modules that are created in forward, and bec
 
 from __future__ import annotations
 
+import sys
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from typing import Any
 
 import torch
@@ -54,7 +55,8 @@ class ModuleWitness:
         self.ledger, self.calls = ledger, calls
         self.parameters: dict[int, tuple[str, int]] = {}
         """Path and number of scalars of each parameter, by identity."""
-        self._paths: dict[int, str] = {}
+        self._paths: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
+        self._taken: Counter[str] = Counter()
         self.visits: list[Visit] = []
         self._open: list[Visit] = []
         self._thread = threading.get_ident()
@@ -76,10 +78,10 @@ class ModuleWitness:
         for path, module in root.named_modules(prefix=prefix):
             if isinstance(module, (Tap, Taps)):
                 continue
-            self._paths[id(module)] = path
+            self._paths[module] = path
             for name, parameter in module.named_parameters(path, recurse=False):
-                adopt(parameter, "parameter", name)
-                if not isinstance(parameter, nn.parameter.UninitializedParameter):
+                life = adopt(parameter, "parameter", name)
+                if life is not None and life.owner == "parameter":  # not made in this very run
                     self.parameters[id(parameter)] = (path, parameter.numel())
             for name, buffer in module.named_buffers(path, recurse=False):
                 adopt(buffer, "buffer", name)
@@ -106,12 +108,12 @@ class ModuleWitness:
         self._step_into(visit)
 
     def _path(self, module: nn.Module) -> str:
-        known = self._paths.get(id(module))
+        known = self._paths.get(module)
         if known is None:  # made in forward, or closed over by a function
             above = f"{self.ledger.path}." if self.ledger.path else ""
             known = f"{above}<{type(module).__name__}>"
-            taken = set(self._paths.values())
-            number = next(n for n in count(1) if (known if n == 1 else f"{known}{n}") not in taken)
+            self._taken[known] += 1
+            number = self._taken[known]
             known = known if number == 1 else f"{known}{number}"
             self.adopt(module, known)
         return known
@@ -119,27 +121,39 @@ class ModuleWitness:
     def _step_into(self, visit: Visit | None) -> None:
         """Make `visit` the innermost module; None is the caller of the outermost."""
         self.ledger.path = visit.path if visit else ""
-        self.calls.inside = visit.module if visit and visit.torchs_own else None
+        self.calls.inside = visit if visit and visit.torchs_own else None
         asks = visit.asks if visit else False
         done = self.calls.watch(not asks)
         if visit and asks:
             visit.note = UNWATCHABLE if done else WATCHED
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        if threading.get_ident() != self._thread:
+            return
         if type(module) is Tap:
             row = self.ledger.row_of(output)
             if row is not None:
                 row.tap, row.inside = module, None
             return
-        if threading.get_ident() != self._thread:
-            return
+        try:
+            self._close(module, args, output)
+        except Exception as bug:
+            self.calls.stopped.bug = bug
+            raise
+
+    def _close(self, module: nn.Module, args: Any, output: Any) -> None:
         if not any(visit.module is module for visit in self._open):
             return
         visit = self._open.pop()
         while visit.module is not module:  # an error skipped its hook
+            visit.module = None
             visit = self._open.pop()
+        error = sys.exception()
+        if output is None and error is not None:
+            self.calls.stopped.at_module(error, visit.path)
         above = self._open[-1] if self._open else None
         visit.outputs = tuple(row.index for row in self._outputs(visit, args, output))
+        visit.module = None
         self._step_into(above)
 
     def _outputs(self, visit: Visit, args: Any, output: Any) -> list[Row]:
@@ -154,8 +168,8 @@ class ModuleWitness:
                 unseen.append(row)
             if row.seen_by[:1] != HOOK:
                 row.seen_by = HOOK + row.seen_by
-            if row.inside is visit.module:
-                row.inside = above.module if above and above.torchs_own else None
+            if row.inside is visit:
+                row.inside = above if above and above.torchs_own else None
             rows.append(row)
         if unseen:
             self.ledger.settle(unseen[0], visit.start)
@@ -164,7 +178,7 @@ class ModuleWitness:
     def _unseen(self, visit: Visit, args: Any, number: int, tensor: Tensor) -> Row:
         """Enter a tensor that only this hook and the dispatcher saw."""
         row = self.ledger.add_row(tensor, visit.type, visit.start, tuple(tensors_in(args)))
-        row.kind, row.site, row.output, row.inside = "module", caller(), number, visit.module
+        row.kind, row.site, row.output, row.inside = "module", caller(), number, visit
         row.seen_by = ("dispatch",)
         return row
 

@@ -23,6 +23,7 @@ from attntrace.capture.tap import Tap
 from attntrace.record import Kind, Origin, Shape, Witness
 
 ADD = torch.ops.aten.add.Tensor
+LIFT_FRESH = torch.ops.aten.lift_fresh.default  # torch.tensor(...): its argument is new memory
 CONVOLUTION = torch.ops.aten.convolution.default
 PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.bmm.default)
 
@@ -119,9 +120,12 @@ class Ledger:
             life = storages.find(tensor)
             origin: Origin = "view"
             if life is None:
-                life = self._adopt_argument(tensor, given) or storages.born(tensor, number)
-                if life is not None and life.op == number:
-                    origin = "new"
+                life = None if func is LIFT_FRESH else self._adopt_argument(tensor, given)
+                life = life or storages.born(tensor, number)
+            if life is not None and life.op == number:
+                origin = "new"
+            elif life is None:
+                pass
             elif is_any(tensor, given) and func._schema.is_mutable:
                 origin, life = "in place", storages.resized(life, tensor, number) or life
                 life.written = number

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -89,10 +88,14 @@ def observe(subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         error = raised
     else:
         watch.enter_outputs(output)
-    watch.ledger.storages.close()
-    if watch.stopped.bug is not None:
-        raise watch.stopped.bug
-    return Observed(watch.notes(output, error), output, error)
+    try:
+        watch.ledger.storages.close()
+        if watch.stopped.bug is not None:
+            raise watch.stopped.bug
+        return Observed(watch.notes(output, error), output, error)
+    finally:  # the error's traceback has this frame, so nothing here may lead back to the error
+        watch.stopped.error = None
+        del watch, error
 
 
 class Watch:
@@ -103,6 +106,7 @@ class Watch:
     ) -> None:
         self.subject = subject
         self.packed = 0
+        self.made_before: list[Any] = []
         self.ledger = Ledger()
         self.stopped = Stopped(self.ledger)
         self.calls = CallWitness(self.ledger, self.stopped)
@@ -113,6 +117,7 @@ class Watch:
         for name, tensor in _named_inputs(subject, args, kwargs):
             if self.ledger.row_of(tensor) is None:
                 self.ledger.add_input(tensor, name)
+                self.made_before.append(tensor.grad_fn)
         self.environment = environment(subject, self.ledger.rows)
 
     @contextmanager
@@ -132,7 +137,7 @@ class Watch:
             if self.ledger.row_of(tensor) is None:
                 self.ledger.add_row(tensor, "output", len(self.ledger.ops)).kind = "output"
         if self.environment.grad:
-            self.packed = mark_saved(tensors, self.ledger.storages)
+            self.packed = mark_saved(tensors, self.ledger.storages, self.made_before)
 
     def notes(self, output: Any, error: Exception | None) -> Notes:
         """Return what was seen, and let go of every module."""
@@ -158,10 +163,7 @@ def _named_inputs(
     subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield each tensor that goes in, under the name of its parameter."""
-    forward: Any = subject.forward if isinstance(subject, nn.Module) else subject
-    function = getattr(forward, "__func__", forward)
-    names, rest = _positional(function)
-    names = names[function is not forward :]
+    names, rest = _parameters(subject)
     for number, value in enumerate(args):
         name = names[number] if number < len(names) else f"{rest}[{number - len(names)}]"
         yield from named_tensors(name, value)
@@ -169,13 +171,17 @@ def _named_inputs(
         yield from named_tensors(name, value)
 
 
-@lru_cache(maxsize=256)
-def _positional(forward: Callable[..., Any]) -> tuple[tuple[str, ...], str]:
-    """Return the names of a function's positional parameters, and that of its `*args`."""
-    try:
-        parameters = inspect.signature(forward).parameters.values()
-    except (TypeError, ValueError):  # a builtin without a signature
+def _parameters(subject: Callable[..., Any]) -> tuple[tuple[str, ...], str]:
+    """Return the names of a callable's positional parameters, and that of its `*args`.
+
+    Read off the code object: `inspect.signature` takes as long as several ops.
+    """
+    called: Any = subject.forward if isinstance(subject, nn.Module) else subject
+    if not hasattr(called, "__code__") and not hasattr(called, "__func__"):
+        called = getattr(called, "__call__", called)  # noqa: B004 - its bound method, for the name
+    code = getattr(inspect.unwrap(getattr(called, "__func__", called)), "__code__", None)
+    if code is None:  # a builtin
         return (), "args"
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    rest = (p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL)
-    return tuple(p.name for p in parameters if p.kind in kinds), next(rest, "args")
+    count, names = code.co_argcount, code.co_varnames
+    rest = names[count + code.co_kwonlyargcount] if code.co_flags & inspect.CO_VARARGS else "args"
+    return names[hasattr(called, "__func__") : count], rest

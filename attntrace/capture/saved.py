@@ -11,7 +11,7 @@ from attntrace.capture.fence import saved_tensors
 from attntrace.capture.storages import Storages
 
 
-def mark_saved(outputs: Iterable[Tensor], storages: Storages) -> int:
+def mark_saved(outputs: Iterable[Tensor], storages: Storages, before: Iterable[Any] = ()) -> int:
     """Mark each storage as kept for backward or not; leave all as None if there is no graph.
 
     Returns how many saved tensors the author's own hooks have packed: where they are, they know.
@@ -22,7 +22,7 @@ def mark_saved(outputs: Iterable[Tensor], storages: Storages) -> int:
     if not todo:
         return 0
     packed = 0
-    seen: set[Any] = set()
+    seen: set[Any] = set(before)
     kept: set[int] = set()
     while todo:
         node = todo.pop()

@@ -64,7 +64,8 @@ def line_of(site: Site) -> str | None:
 
 def name_at(site: Site, output: int) -> str | None:
     """Return what the author calls output number `output` of a call; None without source."""
-    expressions, span = _expressions(site.code.co_filename), _span(site)
+    file, span = site.code.co_filename, _span(site)
+    expressions = _expressions(file, _stamp(file))
     found = expressions.get(span) or expressions.get((None, span[1], None, span[3]))
     if found is None:
         return None
@@ -77,7 +78,19 @@ def name_at(site: Site, output: int) -> str | None:
             return name
         if not isinstance(parent, (ast.Tuple, ast.Starred)):
             break
-    return ast.unparse(node)
+    try:
+        return ast.unparse(node)
+    except RecursionError:  # hundreds of terms: no name for a table
+        return None
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    """Return what changes when a file does: a notebook's cells have new names instead."""
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return len(linecache.getlines(file)), 0
+    return found.st_mtime_ns, found.st_size
 
 
 def _target(parent: ast.AST, node: ast.AST, output: int) -> str | None:
@@ -112,11 +125,12 @@ def _span(site: Site) -> Span:
 
 
 @lru_cache(maxsize=64)
-def _expressions(file: str) -> dict[Span, tuple[ast.AST, list[ast.AST]]]:
+def _expressions(file: str, _stamp: tuple[int, int]) -> dict[Span, tuple[ast.AST, list[ast.AST]]]:
     """Return the expressions of a file by position, each with the nodes around it, nearest first."""
+    linecache.checkcache(file)
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError):
         return {}
     found: dict[Span, tuple[ast.AST, list[ast.AST]]] = {}
 
@@ -129,5 +143,8 @@ def _expressions(file: str) -> dict[Span, tuple[ast.AST, list[ast.AST]]]:
         for child in ast.iter_child_nodes(node):
             visit(child, [node, *above[:3]])
 
-    visit(tree, [])
+    try:
+        visit(tree, [])
+    except RecursionError:
+        return {}
     return found

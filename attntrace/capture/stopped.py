@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import sys
 from typing import Any
 
 from torch import Tensor
@@ -24,7 +25,7 @@ class Stopped:
         self._ledger = ledger
         self.bug: Exception | None = None
         """What a witness itself raised, should it ever: never to be taken for the author's."""
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
         self._op: str | None = None
         self._path = ""
         self._operands: tuple[Operand, ...] = ()
@@ -33,19 +34,33 @@ class Stopped:
 
     def at_op(self, error: BaseException, op: str, given: Any) -> None:
         """Note a dispatched op that raised."""
-        if self._error is not error:
+        if self.error is not error:
             self._note(error, op, given)
             self._from_op = True
 
     def at_call(self, error: BaseException, op: str, given: Any) -> None:
         """Note a Python-level call that raised; it says more than the op below it."""
-        if self._error is not error or self._from_op:
+        if self.error is not error or self._from_op:
             self._note(error, op, given)
             self._from_op = False
 
+    def at_module(self, error: BaseException, path: str) -> None:
+        """Note a module that an error leaves; the innermost comes first, and a call knows more."""
+        if self.error is not error:
+            self.error, self._op, self._path = error, None, path
+            self._operands, self._site, self._from_op = (), None, False
+
+    def forget_handled(self) -> None:
+        """Let go of an error that the author has handled: its traceback keeps tensors alive."""
+        error = sys.exception()
+        while error is not None and error is not self.error:
+            error = error.__context__
+        if error is None:
+            self.error, self._operands, self._site = None, (), None
+
     def failure(self, error: BaseException) -> Failure:
         """Return where `error` came from; without op and operands if no witness saw it."""
-        seen = error is self._error
+        seen = error is self.error
         site = self._site if seen else None
         source, line = (place(site), line_of(site)) if site else _innermost(error)
         return Failure(
@@ -59,7 +74,7 @@ class Stopped:
         )
 
     def _note(self, error: BaseException, op: str, given: Any) -> None:
-        self._error, self._op, self._path = error, op, self._ledger.path
+        self.error, self._op, self._path = error, op, self._ledger.path
         self._site = caller()
         args, kwargs = given
         found = [

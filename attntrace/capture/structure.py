@@ -26,7 +26,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
             yield from tensors_in(item)
     elif is_dataclass(value) and not isinstance(value, type):
         for item in fields(value):
-            yield from tensors_in(getattr(value, item.name))
+            yield from tensors_in(getattr(value, item.name, None))
 
 
 def flat_tensors(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> list[Tensor]:
@@ -58,4 +58,4 @@ def named_tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
             yield from named_tensors(f"{name}[{key!r}]", item)
     elif is_dataclass(value) and not isinstance(value, type):
         for entry in fields(value):
-            yield from named_tensors(f"{name}.{entry.name}", getattr(value, entry.name))
+            yield from named_tensors(f"{name}.{entry.name}", getattr(value, entry.name, None))

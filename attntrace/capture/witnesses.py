@@ -44,6 +44,8 @@ class CallWitness(TorchFunctionMode):
         """Run the call; enter a row for each tensor that it returns."""
         if self.ledger.dispatching:  # an op that C++ called: no one wrote this call
             return func(*args, **(kwargs or {}))
+        if self.stopped.error is not None:
+            self.stopped.forget_handled()
         start = len(self.ledger.ops)
         try:
             out = func(*args, **kwargs) if kwargs else func(*args)

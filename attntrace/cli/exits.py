@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import typer
 
-from attntrace.errors import AttntraceError, ForwardError, SettingsError
+from attntrace.errors import AttntraceError, SettingsError
 
 BUG = 101
 EXIT_CODES = (
@@ -36,8 +36,6 @@ def _message(error: AttntraceError) -> str:
         head = "1 problem" if count == 1 else f"{count} problems"
         lines = "\n".join(f"  {problem}" for problem in error.problems)
         return f"attntrace: {head} with the settings\n{lines}"
-    if isinstance(error, ForwardError):
-        return f"attntrace: {error}"
     return f"attntrace: {error}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import typer
 
@@ -37,7 +37,6 @@ FIELDS = {
     "grad": "run.grad",
 }
 FORMATS = ("table", "json", "csv", "markdown")
-LEVELS = ("module", "op", "kernel")
 
 
 def run_command(
@@ -123,9 +122,10 @@ def _spec_flags(given: dict[str, Any]) -> dict[str, str]:
 
 def _bad_choices(given: dict[str, Any], columns: tuple[str, ...]) -> list[Problem]:
     from attntrace.render import COLUMNS
+    from attntrace.render.sheet import Level
 
     problems = []
-    for name, choices in (("level", LEVELS), ("format", FORMATS)):
+    for name, choices in (("level", get_args(Level)), ("format", FORMATS)):
         if given[name] not in choices:
             message = f"{name} must be one of {', '.join(choices)}; got {given[name]!r}"
             problems.append(Problem(name, message, f"--{name} {given[name]}"))
