@@ -44,7 +44,8 @@ class Row:
     output = 0
     """Which of its call's tensors this is."""
     inside: object = None
-    """The module of torch's own whose code made it, None or False for code of the author's."""
+    """The visit to a module of torch's own whose code made it, None for code of the author's; once
+    the run is over, whether there is one."""
 
     def __init__(self, index: int, tensor: Tensor, op: str, path: str, life: Life | None) -> None:
         self.index, self.op, self.path, self.life = index, op, path, life
@@ -122,10 +123,10 @@ class Ledger:
             if life is None:
                 life = None if func is LIFT_FRESH else self._adopt_argument(tensor, given)
                 life = life or storages.born(tensor, number)
-            if life is not None and life.op == number:
+            if life is None:
+                origin = "view"  # of memory that cannot be seen
+            elif life.op == number:
                 origin = "new"
-            elif life is None:
-                pass
             elif is_any(tensor, given) and func._schema.is_mutable:
                 origin, life = "in place", storages.resized(life, tensor, number) or life
                 life.written = number

@@ -11,12 +11,13 @@ from attntrace.capture.fence import saved_tensors
 from attntrace.capture.storages import Storages
 
 
-def mark_saved(outputs: Iterable[Tensor], storages: Storages, before: Iterable[Any] = ()) -> int:
+def mark_saved(outputs: Iterable[Tensor], storages: Storages, before: Iterable[Any]) -> int:
     """Mark each storage as kept for backward or not; leave all as None if there is no graph.
 
     Returns how many saved tensors the author's own hooks have packed: where they are, they know.
 
-    Only storages that the run has met count: a scalar that torch wrapped in a tensor does not.
+    Only storages that the run has met count: a scalar that torch wrapped in a tensor does not. The
+    nodes of `before` made the inputs; what lies above them is the caller's.
     """
     todo: list[Any] = [t.grad_fn for t in outputs if t.grad_fn is not None]
     if not todo:
