@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from attntrace.errors import Problem
-from attntrace.spec.component import Component
+from attntrace.spec.component import Component, Positive, Share, Size, setting
 
-if TYPE_CHECKING:
-    from attntrace.spec.block import Spec
-
+Kind = Literal[
+    "auto", "mha", "gqa", "mqa", "mla", "shared-head", "separate-heads", "additive", "linear", "window"
+]  # fmt: skip
 Impl = Literal["eager", "sdpa", "torch"]
 Scale = Literal["head", "none", "embed", "input"]
 Skip = Literal["auto", "none", "input", "value"]
+Layout = Literal["heads-first", "token-first", "folded", "single"]
 
 
-OTHER = "or use impl eager or sdpa"
+def _bias(given: dict[str, Any]) -> bool:
+    return bool(given.get("qkv_bias"))
 
 
 def _out_bias(given: dict[str, Any]) -> bool:
@@ -27,82 +27,142 @@ def _out_bias(given: dict[str, Any]) -> bool:
 
 
 class AttentionSpec(Component):
-    """Choices of one attention layer.
+    """Choices of the attention layers."""
 
-    `impl` is "eager" (every step a torch call), "sdpa" (`scaled_dot_product_attention`) or "torch"
-    (`nn.MultiheadAttention`). `qk_scale` multiplies q: "head" is head_dim^-0.5, "embed" chan^-0.5,
-    "input" dim^-0.5, "none" leaves q alone, and a number is itself, 0.0 included. `skip` adds
-    nothing, the layer's input or the values to the output; "auto" is the input where it fits, else
-    the values. `out_bias` is true unless `impl` has one switch for both projections.
-    """
-
-    impl: Impl = "eager"
-    qkv_bias: bool = False
-    out_bias: bool = Field(default_factory=_out_bias)
-    qk_scale: Scale | Annotated[float, Field(allow_inf_nan=False)] = "head"
-    skip: Skip = "auto"
-    need_weights: Literal["none", "averaged", "per-head"] = "none"
-
-
-def attention_rules(spec: Spec) -> Iterator[Problem]:
-    """Yield what is wrong between the attention section and the sizes."""
-    attention = spec.attention
-    if attention.skip == "input" and spec.dim != spec.chan:
-        yield Problem(
-            "attention.skip",
-            f"skip=input adds x of width dim {spec.dim} to an output of width chan {spec.chan}; "
-            f"use skip value or none, or set dim {spec.chan}",
-        )
-    if attention.impl == "torch":
-        yield from _torch_rules(spec)
-    elif attention.need_weights != "none":
-        reason = {
-            "sdpa": "impl=sdpa never materialises the weights; use impl torch, or impl eager",
-            "eager": "impl=eager shows them as probs in any case; leave need_weights at none",
-        }[attention.impl]
-        yield Problem("attention.need_weights", reason)
-
-
-def width_rules(spec: Spec) -> Iterator[Problem]:
-    """Yield what is wrong with heads * head_dim, given that head_dim is what it should be."""
-    if spec.skip == "value" and spec.width != spec.chan:
-        yield Problem(
-            "attention.skip",
-            f"skip=value adds v of width heads*head_dim {spec.width} to an output of width chan "
-            f"{spec.chan}; use skip none, or set chan {spec.width}",
-        )
-    if spec.attention.impl == "torch" and spec.width != spec.chan:
-        yield Problem(
-            "attention.impl",
-            f"impl=torch has head_dim chan/heads and no other, got head_dim {spec.head_dim} for "
-            f"chan {spec.chan} and heads {spec.heads}; leave head_dim out, {OTHER}",
-        )
-
-
-def _torch_rules(spec: Spec) -> Iterator[Problem]:
-    """Yield what `nn.MultiheadAttention` cannot express."""
-    attention, other = spec.attention, OTHER
-    if spec.dim != spec.chan:
-        yield Problem(
-            "attention.impl",
-            f"impl=torch cannot project dim {spec.dim} to chan {spec.chan}: "
-            f"nn.MultiheadAttention keeps the width of its input; set dim {spec.chan}, {other}",
-        )
-    if attention.qk_scale != "head":
-        yield Problem(
-            "attention.qk_scale",
-            f"impl=torch always scales by head_dim^-0.5, got qk_scale {attention.qk_scale}; "
-            f"leave qk_scale at head, {other}",
-        )
-    if attention.skip == "value":
-        yield Problem(
-            "attention.skip",
-            f"impl=torch keeps its values inside; use skip input or none, {other}",
-        )
-    if attention.out_bias != attention.qkv_bias:
-        yield Problem(
-            "attention.out_bias",
-            "impl=torch has one bias switch for both projections, got qkv_bias "
-            f"{str(attention.qkv_bias).lower()} and out_bias {str(attention.out_bias).lower()}; "
-            f"leave out_bias out, {other}",
-        )
+    kind: Kind = setting(
+        "auto",
+        "which attention; auto is mha, gqa or mqa, as kv_heads says",
+        rule="mha: kv_heads = heads; mqa: kv_heads = 1; gqa: between; mla: kv_lora_rank, nope_head_dim, rope_head_dim and value_head_dim",
+    )
+    source: Literal["self", "cross"] = setting(
+        "self",
+        "where keys and values come from: the tokens themselves, or a context of its own length and width",
+        aliases=("cross_attn",),
+        rule="cross needs context_tokens; for block attention only",
+    )
+    impl: Impl = setting(
+        "eager",
+        "eager: every step a torch call; sdpa: scaled_dot_product_attention; torch: nn.MultiheadAttention",
+        aliases=("attn_implementation", "_attn_implementation"),
+        rule="sdpa and torch refuse what their kernels cannot express",
+    )
+    qkv: Literal["auto", "fused", "separate", "kv-fused", "conv"] = setting(
+        "auto",
+        "one projection for q, k and v, three, one for q and one for k and v, or a convolution over the map",
+        rule="fused needs one input for q, k and v",
+        shown="fused; separate for cross, gqa, mqa, and positions on qk",
+    )
+    qkv_layout: Literal["3hd", "h3d", "kqv"] = setting(
+        "3hd",
+        "order inside a fused projection: q k v, then heads; heads, then q k v (BLOOM, GPT-NeoX); k q v (T2T performer)",
+        rule="only with qkv fused or conv",
+    )
+    conv_kernel: Size = setting(
+        1, "side of the kernel of qkv conv, in tokens of the map", rule="odd; only with qkv conv"
+    )
+    qkv_bias: bool = setting(
+        False,
+        "bias in the projections of q, k and v",
+        aliases=("attention_bias", "bias", "attn_bias"),
+    )
+    q_bias: bool = setting(_bias, "bias in the projection of q", shown="qkv_bias")
+    k_bias: bool = setting(_bias, "bias in the projection of k", shown="qkv_bias")
+    v_bias: bool = setting(_bias, "bias in the projection of v", shown="qkv_bias")
+    out_proj: bool = setting(
+        True,
+        "an output projection",
+        rule="without it, chan = heads*value_head_dim",
+    )
+    out_bias: bool = setting(
+        _out_bias,
+        "bias in the output projection",
+        shown="true; with impl torch qkv_bias",
+    )
+    qk_scale: Scale | Annotated[float, Field(allow_inf_nan=False)] = setting(
+        "head",
+        "what q k^T is multiplied by: head is head_dim^-0.5, embed chan^-0.5, input dim^-0.5, none nothing, a number itself, 0.0 included",
+        aliases=("scale", "scaling", "softmax_scale"),
+        rule="a finite number",
+    )
+    scale_at: Literal["q", "scores", "masked_scores"] = setting(
+        "q",
+        "where eager multiplies: q before the product, the scores, or the scores after the mask",
+    )
+    qk_norm: Literal["none", "rmsnorm", "layernorm", "l2"] = setting(
+        "none",
+        "normalise q and k before they meet",
+        aliases=("use_qk_norm", "qk_layernorm"),
+    )
+    qk_norm_over: Literal["head", "width"] = setting(
+        "head", "over each head (Qwen3), or over all heads together before the split (OLMo 2)"
+    )
+    softcap: Positive | None = setting(
+        None,
+        "cap * tanh(scores / cap)",
+        aliases=("attn_logit_softcapping",),
+        rule="eager only",
+    )
+    dropout: Share = setting(
+        0.0,
+        "dropout of the probabilities; acts in train mode",
+        aliases=("attn_drop", "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop"),
+    )
+    need_weights: Literal["none", "averaged", "per-head"] = setting(
+        "none",
+        "the probabilities that nn.MultiheadAttention hands out",
+        aliases=("output_attentions",),
+        rule="impl torch only; sdpa never has them, eager shows them in any case",
+    )
+    skip: Skip = setting(
+        "auto",
+        "what is added to the output: nothing, the layer's input, or the values",
+        rule="input: dim = chan; value: heads*value_head_dim = chan",
+        shown="input where dim = chan, else value where the widths agree",
+    )
+    layout: Layout = setting(
+        "heads-first",
+        "(batch heads tokens d), (batch tokens heads d), (batch*heads tokens d), or no head axis at all",
+        rule="single: heads = 1; kv_heads < heads: heads-first",
+    )
+    kv_expand: Literal["repeat", "broadcast"] = setting(
+        "repeat",
+        "how fewer kv heads serve all heads: copies, or matmul's broadcasting",
+        rule="broadcast: kv_heads = 1, or impl sdpa",
+    )
+    q_lora_rank: Size | None = setting(None, "width of the latent that q is made from", rule="mla")
+    kv_lora_rank: Size | None = setting(
+        None, "width of the latent that k and v are made from, which is what mla caches", rule="mla"
+    )
+    nope_head_dim: Size | None = setting(
+        None, "features of a head's q and k without position", aliases=("qk_nope_head_dim",), rule="mla"
+    )  # fmt: skip
+    rope_head_dim: Size | None = setting(
+        None, "features of a head's q and k with rotary position", aliases=("qk_rope_head_dim",), rule="mla, even"
+    )  # fmt: skip
+    align_dim: Size | None = setting(
+        None, "width of v^T tanh(W_q q + W_k k)", aliases=("d_a",), rule="additive needs it"
+    )
+    features: Literal["performer", "elu"] = setting(
+        "performer",
+        "the feature map of linear attention: random exponential features, or elu + 1",
+        rule="only with kind linear",
+    )
+    kernel_features: Size | None = setting(
+        None,
+        "number of random features of the performer",
+        aliases=("nb_features",),
+        rule="only with features performer",
+        shown="head_dim / 2",
+    )
+    window: Size | None = setting(
+        None,
+        "side of a window, in tokens of the map",
+        aliases=("window_size",),
+        rule="kind window needs it; the map's sides are multiples of it",
+    )
+    shift: int = setting(
+        0,
+        "how far the windows are shifted; every second layer of a stack uses it",
+        aliases=("shift_size",),
+        rule="0 <= shift < window",
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,3 +16,27 @@ class Component(BaseModel):
 
 Size = Annotated[int, Field(ge=1, le=2**40)]
 """At most 2^40: beyond, products of a few sizes no longer fit the 64 bits of torch."""
+Count = Annotated[int, Field(ge=0, le=2**40)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+"""A probability that is not one, such as of dropout."""
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    *,
+    aliases: tuple[str, ...] = (),
+    rule: str = "",
+    shown: str = "",
+) -> Any:
+    """Return a field that explains itself in `attntrace fields` and in the JSON Schema.
+
+    `default` is a value, or a function of the fields above this one; `shown` says in words what
+    such a function or an "auto" comes to. `aliases` are the names that other projects' configs
+    use; YAML may use them too, here or at the top level. `rule` is what `rules()` enforces.
+    """
+    extra: dict[str, Any] = {"aliases": list(aliases), "rule": rule, "shown": shown}
+    if isinstance(default, Callable):  # type: ignore[arg-type]  # a runtime check of a protocol
+        return Field(default_factory=default, description=meaning, json_schema_extra=extra)
+    return Field(default=default, description=meaning, json_schema_extra=extra)

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from attntrace.errors import Problem
-from attntrace.spec.block import Spec, rules
+from attntrace.spec.block import Spec
 from attntrace.spec.document import Setting
+from attntrace.spec.rules import rules
 
 
 def check(given: Mapping[str, Setting]) -> tuple[Spec | None, list[Problem]]:

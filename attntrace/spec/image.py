@@ -1,0 +1,66 @@
+"""Images and feature maps: where tokens come from in vision."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from attntrace.spec.component import Component, Positive, Size, setting
+
+
+def _as_tuple(value: object) -> object:
+    if isinstance(value, str) and "x" in value:
+        parts = value.split("x")
+        return tuple(int(part) for part in parts) if all(p.isdigit() for p in parts) else value
+    return tuple(value) if isinstance(value, list) else value
+
+
+Pair = Annotated[tuple[Size, Size], BeforeValidator(_as_tuple)]
+Steps = Annotated[tuple[Size, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Pads = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_as_tuple), Field(min_length=1)
+]
+
+
+class ImageSpec(Component):
+    """The vision stem, and the map that tokens lie on."""
+
+    stem: Literal["none", "patch", "t2t"] = setting(
+        "none",
+        "what turns an image into the tokens of an encoder",
+        rule="of block encoder; patch-embed and t2t have theirs",
+    )
+    channels: Size = setting(
+        3, "channels of the image", aliases=("in_chans", "num_channels", "in_channels")
+    )
+    size: Pair = setting(
+        (224, 224), "height and width, such as 224x224", aliases=("image_size", "img_size")
+    )
+    patch: Size = setting(
+        16, "side of a patch", aliases=("patch_size",), rule="divides both sides of the image"
+    )
+    class_token: bool = setting(
+        False, "a learned token in front of the others", aliases=("cls_token", "use_cls_token")
+    )
+    map: Pair | None = setting(
+        None,
+        "rows and columns of the tokens, such as 20x20",
+        aliases=("feature_map",),
+        rule="rows*columns = tokens",
+        shown="what the stem makes; else the square of tokens",
+    )
+    kernels: Steps = setting(
+        (7, 3, 3), "sides of T2T's soft splits", aliases=("t2t_kernels",), rule="as many as strides and pads"
+    )  # fmt: skip
+    strides: Steps = setting((4, 2, 2), "steps of T2T's soft splits")
+    pads: Pads = setting((2, 1, 1), "margins of T2T's soft splits")
+    token_block: Literal["transformer", "performer", "attention"] = setting(
+        "performer",
+        "what works on the tokens between T2T's splits: a block, a performer, or the attention layer alone",
+        aliases=("t2t_block", "tokens_type"),
+    )
+    token_dim: Size = setting(64, "features of a token between T2T's splits")
+    expansion: Annotated[Positive, Field(le=1)] = setting(
+        0.5, "share of the channels that PSA attends to", rule="chan*expansion is whole"
+    )

@@ -1,0 +1,54 @@
+"""Which query may see which key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from attntrace.spec.component import Component, Size, setting
+
+MaskKind = Literal["causal", "padding", "sliding"]
+
+
+def _as_tuple(value: object) -> object:
+    """One name may stand for a list of one; YAML has lists, a frozen model tuples."""
+    if value == "none":
+        return ()
+    if isinstance(value, str) and value != "auto":
+        return tuple(part.strip() for part in value.split(","))
+    return tuple(value) if isinstance(value, list) else value
+
+
+Lengths = Annotated[tuple[Size, ...], BeforeValidator(_as_tuple)]
+
+
+class MaskSpec(Component):
+    """What is hidden from the softmax. True means keep, as in scaled_dot_product_attention."""
+
+    kind: Annotated[
+        Literal["auto"] | tuple[MaskKind, ...], BeforeValidator(_as_tuple)
+    ] = setting(
+        "auto",
+        "none, or any of causal, padding, sliding, as a list or separated by commas",
+        rule="causal and sliding need keys of the tokens' own; sliding needs window",
+        shown="causal in a decoder, else none",
+    )  # fmt: skip
+    window: Size | None = setting(
+        None,
+        "keys that a query sees under a sliding mask, itself included",
+        aliases=("sliding_window",),
+        rule="sliding needs it",
+    )
+    lengths: Lengths | None = setting(
+        None,
+        "tokens of each sequence that are not padding",
+        rule="one a sequence, between 1 and the number of keys",
+        shown="all of them but the last sequence's last",
+    )
+    fill: Literal["-inf", "min"] | Annotated[float, Field(allow_inf_nan=False)] = setting(
+        "-inf",
+        "what a hidden score becomes in eager: -inf, the dtype's smallest number, or a number",
+        aliases=("mask_fill",),
+        rule="fits the dtype",
+    )

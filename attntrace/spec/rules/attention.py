@@ -1,0 +1,134 @@
+"""What must hold between the choices of an attention layer and its sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attntrace.errors import Problem
+from attntrace.spec.block import STACKS, Spec
+
+
+def attention_rules(spec: Spec) -> Iterator[Problem]:
+    """Yield what is wrong in the attention section, whatever the kind and the implementation."""
+    if spec.block not in ("attention", *STACKS):
+        return
+    yield from _kv_heads(spec)
+    yield from _skip(spec)
+    yield from _projection(spec)
+    yield from _layout(spec)
+
+
+def _kv_heads(spec: Spec) -> Iterator[Problem]:
+    kind, kv_heads, heads = spec.attention.kind, spec.kv_heads, spec.heads
+    if kind == "mqa" and kv_heads != 1:
+        yield Problem(
+            "kv_heads",
+            f"attention.kind mqa means kv_heads 1, but kv_heads {kv_heads} was given; "
+            "use kind gqa, or leave kv_heads out",
+        )
+    elif kind == "mha" and kv_heads != heads:
+        yield Problem(
+            "kv_heads",
+            f"attention.kind mha means kv_heads = heads {heads}, but kv_heads {kv_heads} was "
+            "given; use kind gqa, or leave kv_heads out",
+        )
+    elif kind == "gqa" and not 1 < kv_heads < heads:
+        yield Problem(
+            "kv_heads",
+            f"attention.kind gqa means 1 < kv_heads < heads {heads}, got kv_heads {kv_heads}; "
+            f"{'use kind mqa' if kv_heads == 1 else 'use kind mha, or set kv_heads'}",
+        )
+    elif kind not in ("auto", "mha", "gqa", "mqa") and kv_heads != heads:
+        yield Problem(
+            "kv_heads",
+            f"attention.kind {kind} has as many kv heads as heads {heads}, got kv_heads "
+            f"{kv_heads}; leave kv_heads out",
+        )
+
+
+def _skip(spec: Spec) -> Iterator[Problem]:
+    attention = spec.attention
+    if attention.skip == "input" and spec.dim != spec.chan:
+        yield Problem(
+            "attention.skip",
+            f"skip=input adds x of width dim {spec.dim} to an output of width chan {spec.chan}; "
+            f"use skip value or none, or set dim {spec.chan}",
+        )
+    if attention.skip != "value":
+        return
+    if spec.value_width != spec.chan:
+        yield Problem(
+            "attention.skip",
+            f"skip=value adds v of width heads*value_head_dim {spec.value_width} to an output of "
+            f"width chan {spec.chan}; use skip none, or set chan {spec.value_width}",
+        )
+    elif not spec.has_value_rows:
+        yield Problem(
+            "attention.skip",
+            "skip=value adds a token's own values to its output, and here there is not one value "
+            "a token and head (cross, cached, latent, or kv_heads < heads); use skip none",
+        )
+
+
+def _projection(spec: Spec) -> Iterator[Problem]:
+    attention, qkv = spec.attention, spec.qkv
+    if qkv in ("fused", "conv") and spec.cross:
+        yield Problem(
+            "attention.qkv",
+            f"qkv={qkv} needs one input for q, k and v; with source=cross use qkv separate or "
+            "kv-fused",
+        )
+    elif qkv in ("fused", "conv", "kv-fused") and spec.adds_to_qk:
+        yield Problem(
+            "attention.qkv",
+            f"qkv={qkv} needs one input, but positions on qk are added for q and k and never for "
+            "v; use qkv separate",
+        )
+    if qkv in ("fused", "conv") and len({attention.q_bias, attention.k_bias, attention.v_bias}) > 1:
+        yield Problem(
+            "attention.qkv",
+            f"qkv={qkv} is one projection with one bias, got q_bias {_word(attention.q_bias)}, "
+            f"k_bias {_word(attention.k_bias)} and v_bias {_word(attention.v_bias)}; use qkv "
+            "separate",
+        )
+    elif qkv == "kv-fused" and attention.k_bias != attention.v_bias:
+        yield Problem(
+            "attention.qkv",
+            f"qkv=kv-fused is one projection with one bias, got k_bias {_word(attention.k_bias)} "
+            f"and v_bias {_word(attention.v_bias)}; use qkv separate",
+        )
+    if attention.qkv_layout == "h3d" and spec.kv_heads != spec.heads:
+        yield Problem(
+            "attention.qkv_layout",
+            f"qkv_layout=h3d gives every head its q, k and v, but kv_heads {spec.kv_heads} < heads "
+            f"{spec.heads}; use 3hd",
+        )
+    if not attention.out_proj and attention.out_bias and "out_bias" in attention.model_fields_set:
+        yield Problem(
+            "attention.out_bias", "out_bias true has no projection to be in; set out_proj true"
+        )
+
+
+def _layout(spec: Spec) -> Iterator[Problem]:
+    layout = spec.attention.layout
+    if layout == "single" and spec.heads != 1:
+        yield Problem(
+            "attention.layout", f"layout=single has no head axis, but heads={spec.heads}"
+        )
+    if layout != "heads-first" and spec.kv_heads != spec.heads:
+        yield Problem(
+            "attention.layout",
+            f"layout={layout} has as many kv heads as heads, got kv_heads {spec.kv_heads} and "
+            f"heads {spec.heads}; use heads-first",
+        )
+    broadcast = spec.attention.kv_expand == "broadcast"
+    if broadcast and spec.kv_heads not in (1, spec.heads) and spec.attention.impl == "eager":
+        yield Problem(
+            "attention.kv_expand",
+            f"kv_expand=broadcast needs kv_heads 1 in eager, where matmul broadcasts one head to "
+            f"all, got kv_heads {spec.kv_heads}; use repeat, or impl sdpa",
+        )
+
+
+def _word(flag: bool) -> str:  # noqa: FBT001 - a value to be named, not a switch
+    return "true" if flag else "false"

@@ -1,0 +1,110 @@
+"""What the feed-forward needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attntrace.errors import Problem
+from attntrace.spec.block import STACKS, Spec
+
+_ITEM = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
+_MOE_ONLY = (
+    "experts", "experts_per_token", "expert_dim", "expert", "expert_impl", "shared_experts", "groups", "groups_per_token", "router", "normalize", "router_scale", "dense_layers",
+)  # fmt: skip
+
+
+def feed_forward_rules(spec: Spec) -> Iterator[Problem]:
+    """Yield what is wrong in the feed_forward section."""
+    if spec.block not in STACKS:
+        return
+    part = spec.feed_forward
+    if part.ratio is not None and "ff_dim" in spec.model_fields_set:
+        yield Problem("feed_forward.ratio", "ff_dim and ratio are both given; leave one out")
+    if part.kind == "moe":
+        yield from _moe(spec)
+    else:
+        for name in _MOE_ONLY:
+            if name in part.model_fields_set:
+                yield Problem(
+                    f"feed_forward.{name}",
+                    f"{name} means nothing here; it goes with feed_forward.kind moe",
+                )
+    if part.kind == "conv":
+        yield from _conv(spec)
+
+
+def _moe(spec: Spec) -> Iterator[Problem]:
+    part = spec.feed_forward
+    experts, chosen = part.experts, part.experts_per_token
+    if experts is None or chosen is None:
+        yield Problem(
+            "feed_forward.kind", "feed_forward.kind moe needs experts and experts_per_token"
+        )
+        return
+    if chosen > experts:
+        yield Problem(
+            "feed_forward.experts_per_token",
+            f"experts_per_token {chosen} exceeds experts {experts}",
+        )
+    if part.dense_layers > spec.layers:
+        yield Problem(
+            "feed_forward.dense_layers",
+            f"dense_layers {part.dense_layers} exceeds layers {spec.layers}",
+        )
+    yield from _groups(spec, experts, chosen)
+    if part.expert_impl == "grouped" and (reason := no_grouped(spec)):
+        yield Problem("feed_forward.expert_impl", f"{reason}; use expert_impl loop")
+
+
+def _groups(spec: Spec, experts: int, chosen: int) -> Iterator[Problem]:
+    part = spec.feed_forward
+    if experts % part.groups:
+        yield Problem(
+            "feed_forward.groups", f"experts {experts} is not divisible by groups {part.groups}"
+        )
+        return
+    allowed = part.groups_per_token or part.groups
+    if allowed > part.groups:
+        yield Problem(
+            "feed_forward.groups_per_token",
+            f"groups_per_token {allowed} exceeds groups {part.groups}",
+        )
+    elif allowed * (experts // part.groups) < chosen:
+        yield Problem(
+            "feed_forward.groups_per_token",
+            f"groups_per_token {allowed} groups of {experts // part.groups} experts hold "
+            f"{allowed * (experts // part.groups)}, fewer than experts_per_token {chosen}",
+        )
+
+
+def no_grouped(spec: Spec) -> str | None:
+    """Return why `torch.nn.functional.grouped_mm` cannot do the experts, None where it can."""
+    dtype, item = spec.run.dtype, _ITEM[spec.run.dtype]
+    if dtype == "float64":
+        return "grouped_mm has no float64"
+    if spec.run.device == "meta" and dtype != "bfloat16":
+        return f"grouped_mm on meta has bfloat16 alone, got dtype {dtype}"
+    for name, width in (("chan", spec.chan), ("expert_dim", spec.expert_dim)):
+        if width * item % 16:
+            return f"grouped_mm needs rows of a multiple of 16 bytes, got {name} {width}*{item}"
+    return None
+
+
+def _conv(spec: Spec) -> Iterator[Problem]:
+    if not spec.feed_forward.kernel % 2:
+        yield Problem(
+            "feed_forward.kernel",
+            f"kernel must be odd to keep the map, got {spec.feed_forward.kernel}",
+        )
+    if spec.block != "encoder":
+        yield Problem("feed_forward.kind", "feed_forward.kind conv needs the map of an encoder")
+    elif spec.map is None:
+        yield Problem(
+            "image.map",
+            f"feed_forward.kind conv needs a map, and tokens {spec.tokens} is no square; set "
+            "image.map, such as 8x12",
+        )
+    elif spec.image.class_token:
+        yield Problem(
+            "image.class_token", "feed_forward.kind conv works on a map, where a class token has no place"
+        )

@@ -1,0 +1,72 @@
+"""What masks and the cache need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attntrace.errors import Problem
+from attntrace.spec.block import STACKS, Spec
+
+_LARGEST = {"float16": 65504.0, "bfloat16": 3.3895e38, "float32": 3.4028e38, "float64": 1.7976e308}
+
+
+def mask_rules(spec: Spec) -> Iterator[Problem]:
+    """Yield what is wrong in the mask and cache sections."""
+    if spec.block not in ("attention", *STACKS):
+        return
+    for mask in ("causal", "sliding"):
+        if mask in spec.masks and spec.cross:
+            yield Problem(
+                "mask.kind",
+                f"mask={mask} needs queries and keys of one sequence; source=cross has "
+                f"{spec.tokens} queries and {spec.keys} keys",
+            )
+    if "sliding" in spec.masks and spec.mask.window is None:
+        yield Problem(
+            "mask.kind", "mask=sliding needs window, the keys that a query sees, itself included"
+        )
+    yield from _lengths(spec)
+    yield from _fill(spec)
+    yield from _cache(spec)
+
+
+def _lengths(spec: Spec) -> Iterator[Problem]:
+    lengths = spec.mask.lengths
+    keys = spec.context_tokens if spec.block == "encoder-decoder" else spec.keys
+    if lengths is None or keys is None:
+        return
+    if len(lengths) != spec.batch:
+        yield Problem(
+            "mask.lengths",
+            f"lengths has {len(lengths)} entries, batch is {spec.batch}; give one a sequence",
+        )
+    elif max(lengths) > keys:
+        yield Problem(
+            "mask.lengths", f"lengths must be at most the {keys} keys, got {max(lengths)}"
+        )
+
+
+def _fill(spec: Spec) -> Iterator[Problem]:
+    fill, dtype = spec.mask.fill, spec.run.dtype
+    if isinstance(fill, float) and abs(fill) > _LARGEST[dtype]:
+        yield Problem(
+            "mask.fill",
+            f"fill {fill:g} does not fit {dtype} (max {_LARGEST[dtype]:g}); use fill -inf or min",
+        )
+    elif isinstance(fill, float) and fill > -100:
+        yield Problem(
+            "mask.fill",
+            f"fill {fill:g} hides nothing: exp({fill:g}) is no small share of a softmax; use -inf, "
+            "min, or a number far below the scores",
+        )
+
+
+def _cache(spec: Spec) -> Iterator[Problem]:
+    if spec.cache.past is None:
+        return
+    if spec.cross or not {"causal", "sliding"} & set(spec.masks):
+        yield Problem(
+            "cache.past",
+            "a cache needs mask causal or sliding, and source self: only then do old keys stay "
+            "what they were",
+        )

@@ -1,0 +1,122 @@
+"""What images and maps need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attntrace.errors import Problem
+from attntrace.spec import defaults
+from attntrace.spec.block import Spec
+
+
+def vision_rules(spec: Spec) -> Iterator[Problem]:
+    """Yield what is wrong in the image section."""
+    if spec.stem == "patch":
+        yield from _patches(spec)
+    elif spec.stem == "t2t":
+        yield from _splits(spec)
+    if spec.stem != "none":
+        yield from _follows(spec)
+    elif spec.image.map is not None:
+        yield from _map(spec)
+    if spec.block == "psa":
+        yield from _psa(spec)
+    if spec.attention.qkv == "conv" and spec.block in ("attention", "encoder"):
+        yield from _conv(spec)
+
+
+def _patches(spec: Spec) -> Iterator[Problem]:
+    patch = spec.image.patch
+    for side in dict.fromkeys(spec.image.size):
+        if side % patch:
+            rows, columns = spec.image.size
+            yield Problem(
+                "image.patch",
+                f"image {rows}x{columns} is not divisible by patch {patch} "
+                f"({side} = {side // patch}*{patch} + {side % patch}); a convolution would "
+                "silently drop the rest",
+            )
+
+
+def _splits(spec: Spec) -> Iterator[Problem]:
+    image = spec.image
+    lengths = (len(image.kernels), len(image.strides), len(image.pads))
+    if len(set(lengths)) > 1:
+        yield Problem(
+            "image.kernels",
+            f"every soft split has a kernel, a stride and a pad, got {lengths[0]} kernels, "
+            f"{lengths[1]} strides and {lengths[2]} pads",
+        )
+        return
+    rows, columns = image.size
+    for number, steps in enumerate(zip(image.kernels, image.strides, image.pads, strict=True), 1):
+        before = (rows, columns)
+        rows, columns = (defaults.after_split(side, *steps) for side in before)
+        if min(rows, columns) < 1:
+            kernel, _, pad = steps
+            yield Problem(
+                "image.kernels",
+                f"soft split {number} slides a kernel of {kernel} over a map of "
+                f"{before[0]}x{before[1]} with pad {pad}, which is too small",
+            )
+            return
+
+
+def _follows(spec: Spec) -> Iterator[Problem]:
+    """Yield sizes that were given although the image decides them."""
+    given = {"block": spec.block, "image": spec.image}
+    for name, expected in (("tokens", defaults.tokens(given)), ("dim", defaults.dim({**given, "chan": spec.chan}))):
+        if getattr(spec, name) != expected:
+            yield Problem(
+                name,
+                f"the image makes {name} {expected}, got {name} {getattr(spec, name)}; leave it out",
+            )
+    if spec.image.map is not None:
+        yield Problem("image.map", "the stem makes the map; leave it out")
+
+
+def _map(spec: Spec) -> Iterator[Problem]:
+    rows, columns = spec.image.map or (0, 0)
+    name = "context_tokens" if spec.block == "encoder-decoder" else "tokens"
+    tokens = getattr(spec, name)
+    if tokens is not None and rows * columns != tokens:
+        yield Problem(
+            "image.map",
+            f"map {rows}x{columns} has {rows * columns} tokens, got {name} {tokens}; leave {name} out",
+        )
+
+
+def _psa(spec: Spec) -> Iterator[Problem]:
+    inner = spec.chan * spec.image.expansion
+    if inner != int(inner):
+        yield Problem(
+            "image.expansion",
+            f"chan {spec.chan}*expansion {spec.image.expansion:g} = {inner:g} is no whole number",
+        )
+    elif spec.value_width != inner:
+        yield Problem(
+            "value_head_dim",
+            f"heads*value_head_dim {spec.value_width} is not the {int(inner)} channels that PSA "
+            "attends to; leave value_head_dim out",
+        )
+    if spec.dim != spec.chan:
+        yield Problem(
+            "dim",
+            f"psa needs equal input and output channels, got dim {spec.dim} and chan {spec.chan}",
+        )
+
+
+def _conv(spec: Spec) -> Iterator[Problem]:
+    if not spec.attention.conv_kernel % 2:
+        yield Problem(
+            "attention.conv_kernel",
+            f"conv_kernel must be odd to keep the map, got {spec.attention.conv_kernel}",
+        )
+    if spec.map is None:
+        yield Problem(
+            "image.map",
+            f"qkv=conv needs a map, and tokens {spec.tokens} is no square; set image.map, such as "
+            "8x12",
+        )
+    elif spec.image.class_token:
+        yield Problem("image.class_token", "qkv=conv works on a map, where a class token has no place")
