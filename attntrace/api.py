@@ -187,9 +187,9 @@ def run(spec: Spec | Mapping[str, Any] | str | Path) -> Trace:
 
     spec = _ready(spec)
     _refuse_what_cannot_fit(spec)
-    block, x = blocks.build(spec), blocks.make_input(spec)
+    block, inputs = blocks.build(spec), blocks.make_inputs(spec)
     with torch.set_grad_enabled(spec.run.grad):
-        return _observe(block, (x,), {}, lambda facts: _of_spec(facts, spec))
+        return _observe(block, (), inputs, lambda facts: _of_spec(facts, spec))
 
 
 def _observe(

@@ -1,4 +1,7 @@
-"""A lower bound for the memory of a run, from its spec alone, before any tensor exists."""
+"""A lower bound for the memory of a run, from its spec alone, before any tensor exists.
+
+It may be far below what the run needs, and must never be above it: a run that fits is not refused.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ if TYPE_CHECKING:
     from attntrace.spec import Spec
 
 _ITEM = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+_STACKS = ("encoder", "decoder", "encoder-decoder")
+_WITH_SCORES = ("mha", "gqa", "mqa", "mla", "shared-head")
 
 
 def least_nbytes(spec: Spec) -> int:
@@ -16,24 +21,71 @@ def least_nbytes(spec: Spec) -> int:
     What it needs above that is a matter of copies and of what autograd keeps.
     """
     item = _ITEM[spec.run.dtype]
-    parameters = 3 * spec.dim * spec.width + spec.width * spec.chan
-    x = spec.batch * spec.tokens * spec.dim
-    return item * (parameters + x + _activations(spec))
+    if spec.block == "attention":
+        x = spec.batch * spec.tokens * spec.dim
+        return item * (_projections(spec) + x + _activations(spec))
+    if spec.block in _STACKS:
+        return item * (_stack_parameters(spec) + max(_scores(spec), _logits(spec)))
+    return 0
+
+
+def _projections(spec: Spec) -> int:
+    """Return weights of one attention layer, without biases."""
+    if spec.kind in ("mha", "gqa", "mqa"):
+        source = spec.context_dim if spec.cross else spec.dim
+        kv = spec.kv_heads * (spec.head_dim + spec.value_head_dim)
+        out = spec.value_width * spec.chan if spec.attention.out_proj else 0
+        return spec.dim * spec.width + source * kv + out
+    return spec.value_width * spec.chan if spec.attention.out_proj else 0
+
+
+def _stack_parameters(spec: Spec) -> int:
+    """Return weights of the layers and of the tables, without biases and norms."""
+    stack, part = spec.stack, spec.feed_forward
+    times = {"mlp": 2, "glu": 3, "conv": 2}
+    dense = times.get(part.kind, 0) * spec.chan * spec.ff_dim
+    layers = spec.layers
+    if spec.block == "encoder-decoder":
+        layers = (stack.encoder_layers or spec.layers) + (stack.decoder_layers or spec.layers)
+    routed = 0
+    if part.kind == "moe" and part.experts is not None:
+        each = times[part.expert] * spec.chan * spec.expert_dim
+        routed = each * part.experts * max(0, layers - part.dense_layers)
+    attention = _projections(spec.model_copy(update={"dim": spec.chan}))
+    tables = (stack.vocab or 0) * (stack.embedding_dim or spec.chan)
+    return layers * (attention + dense) + routed + tables
 
 
 def _activations(spec: Spec) -> int:
     """Return elements that are alive at the worst moment: of q, k, v and what is made of them."""
     part = spec.batch * spec.tokens * spec.width
+    values = spec.batch * spec.tokens * spec.value_width
     out = spec.batch * spec.tokens * spec.chan
-    scores = spec.batch * spec.heads * spec.tokens**2
-    qkv, attention = 3 * part, spec.attention
-    at_the_end = qkv + out + (out if spec.skip != "none" else part)
+    plain = spec.kind == "mha" and not spec.cross and spec.cache.past is None
+    if not plain:
+        return max(out, _scores(spec))
+    qkv, attention = 2 * part + values, spec.attention
+    at_the_end = qkv + out
     if attention.impl == "sdpa":
         return at_the_end
     if attention.impl == "eager":
-        copies = part if spec.heads == 1 else 2 * part  # matmul makes q and k contiguous
-        return max(at_the_end, qkv + copies + scores, qkv + 2 * scores)
+        return max(at_the_end, qkv + _scores(spec))
     fused = attention.qkv_bias and spec.run.mode == "eval" and not spec.run.grad
-    if fused and spec.heads % 2 == 0:  # the kernel's own scratch holds q, k, v and the scores
+    scores = spec.batch * spec.heads * spec.tokens**2
+    if fused and spec.heads % 2 == 0 and not spec.masks:  # its scratch holds q, k, v and the scores
         return qkv + scores
     return qkv + (2 * scores if attention.need_weights != "none" else 2 * part)
+
+
+def _scores(spec: Spec) -> int:
+    """Return elements of scores and probs, which eager holds both while it takes the softmax."""
+    if spec.attention.impl != "eager" or spec.kind not in _WITH_SCORES:
+        return 0
+    keys = spec.tokens if spec.block == "encoder-decoder" else spec.keys
+    return 2 * spec.batch * spec.heads * spec.tokens * keys
+
+
+def _logits(spec: Spec) -> int:
+    if spec.stack.head != "vocab":
+        return 0
+    return spec.batch * spec.tokens * (spec.stack.vocab or 0)

@@ -90,6 +90,7 @@ _COPIES = (
 _FORMULAS: dict[str, Callable[[Sequence[Shape], Sequence[Shape]], int]] = {
     "mm": _product,
     "bmm": _product,
+    "_grouped_mm": _product,
     "addmm": _product_after_bias,
     "baddbmm": _product_after_bias,
     "convolution": _convolution,

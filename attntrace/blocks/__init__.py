@@ -1,4 +1,4 @@
 """BUILD: plain PyTorch modules, one idea a file, every intermediate marked by a tap."""
 
 from attntrace.blocks.build import build as build
-from attntrace.blocks.build import make_input as make_input
+from attntrace.blocks.inputs import make_inputs as make_inputs

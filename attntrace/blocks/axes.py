@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from attntrace.spec import Spec
+from attntrace.spec.symbols import STACKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Axes:
     kv_width: str = "chan"
     kv_value_width: str = "chan"
     value_width: str = "chan"
+    ff_dim: str = "ff_dim"
+    kernel_features: str = "kernel_features"
 
     @classmethod
     def of(cls, spec: Spec) -> Self:
@@ -53,9 +56,11 @@ class Axes:
             keys = "context_tokens"
         else:
             keys = "past+tokens" if spec.cache.past is not None else "tokens"
+        memory = spec.block in STACKS and spec.context_dim == spec.chan
         alike = whole and kv_heads == "heads"
         return cls(
             keys=keys,
+            context_dim="chan" if memory else "context_dim",
             dim="chan" if spec.embeds else "dim",
             kv_heads=kv_heads,
             value_head_dim=value,
@@ -68,3 +73,14 @@ class Axes:
     def within(self, **names: str) -> Self:
         """Return the same words with some of them replaced."""
         return replace(self, **names)
+
+    def of_context(self) -> Self:
+        """Return the words of the context as a sequence of its own."""
+        return replace(
+            self, tokens="context_tokens", keys="context_tokens", dim=self.context_dim
+        )
+
+
+def source_tokens(spec: Spec, axes: Axes) -> str:
+    """Return the name of the tokens that k and v are made from: without what a cache adds."""
+    return axes.keys if spec.cross else axes.tokens

@@ -1,14 +1,31 @@
-"""From a spec to a module and its input. The only door into this room."""
+"""From a spec to a module. The only door into this room."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Callable
 
-from attntrace.blocks.attention import Attention
-from attntrace.blocks.torch_attention import TorchAttention
+import torch
+from torch import nn
+
+from attntrace.blocks.attention_block import AttentionBlock
+from attntrace.blocks.inputs import dtype_of, first_line
+from attntrace.blocks.recurrent import RnnSeq2Seq
+from attntrace.blocks.stack.encoder_decoder import EncoderDecoder
+from attntrace.blocks.stack.stack import StackBlock
+from attntrace.blocks.vision import C2PSA, PatchEmbedBlock, T2TBlock
 from attntrace.errors import BuildError
 from attntrace.spec import Spec
+
+BLOCKS: dict[str, Callable[[Spec], nn.Module]] = {
+    "attention": AttentionBlock,
+    "encoder": StackBlock,
+    "decoder": StackBlock,
+    "encoder-decoder": EncoderDecoder,
+    "patch-embed": PatchEmbedBlock,
+    "t2t": T2TBlock,
+    "psa": C2PSA,
+    "rnn-seq2seq": RnnSeq2Seq,
+}
 
 
 def build(spec: Spec) -> nn.Module:
@@ -16,42 +33,15 @@ def build(spec: Spec) -> nn.Module:
 
     The global random state is as before. Raises BuildError with torch's error as its cause.
     """
-    kind = TorchAttention if spec.attention.impl == "torch" else Attention
     device = torch.device(spec.run.device)
     before = torch.get_rng_state()
     try:
         torch.default_generator.manual_seed(spec.run.seed)
         with torch.device("meta" if device.type == "meta" else "cpu"):
-            block = kind(spec)
-        block = block.to(device=device, dtype=_dtype(spec))
+            block = BLOCKS[spec.block](spec)
+        block = block.to(device=device, dtype=dtype_of(spec))
     except (RuntimeError, TypeError, MemoryError) as error:
-        raise BuildError(f"the block could not be built: {_first_line(error)}") from error
+        raise BuildError(f"the block could not be built: {first_line(error)}") from error
     finally:
         torch.set_rng_state(before)
     return block.train(spec.run.mode == "train")
-
-
-def make_input(spec: Spec) -> Tensor:
-    """Return x (batch, tokens, dim): standard normal, drawn on the CPU, so alike on every device.
-
-    Raises BuildError where the device has no room for it.
-    """
-    shape = (spec.batch, spec.tokens, spec.dim)
-    try:
-        if spec.run.device == "meta":
-            return torch.empty(shape, dtype=_dtype(spec), device="meta")
-        generator = torch.Generator().manual_seed(spec.run.seed)
-        return torch.randn(shape, generator=generator).to(spec.run.device, _dtype(spec))
-    except (RuntimeError, TypeError, MemoryError) as error:
-        raise BuildError(f"the input could not be made: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    """Return what torch says, without the frames of C++ that it may add."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _dtype(spec: Spec) -> torch.dtype:
-    dtype = getattr(torch, spec.run.dtype)
-    assert isinstance(dtype, torch.dtype)
-    return dtype

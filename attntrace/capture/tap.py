@@ -40,3 +40,7 @@ class Taps(nn.Module):
 
     def __getattr__(self, name: str) -> Tap:
         return cast(Tap, super().__getattr__(name))
+
+    def get(self, name: str) -> Tap:
+        """Return the tap of a name that is put together."""
+        return cast(Tap, super().__getattr__(name))

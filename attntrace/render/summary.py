@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from attntrace.analysis.cache import CacheReport, cache_report
 from attntrace.analysis.flops import CONVENTION, not_counted, total_flops
 from attntrace.analysis.kernel import attention_kernel, fused_kernels, keeps_scores
 from attntrace.analysis.memory import memory_report
@@ -63,9 +64,21 @@ def footer(trace: Trace) -> Footer:
     if memory.saved_for_backward_nbytes is not None:
         saved = f"{exact(memory.saved_for_backward_nbytes)} kept by autograd, parameters apart"
         lines.insert(-2, ("for backward", saved))
+    cache = cache_report(trace)
+    if cache is not None:
+        lines.insert(-2, ("cache", _cache(cache)))
     notes = (*_kernel_notes(trace), *_module_notes(trace), *trace.notes)
     lines += [("note", note) for note in notes]
     return Footer(tuple(lines), memory.peak_at)
+
+
+def _cache(cache: CacheReport) -> str:
+    layers = "1 layer" if cache.layers == 1 else f"{cache.layers} layers"
+    kept = f", of which a sliding window keeps {cache.kept}" if cache.kept < cache.tokens else ""
+    return (
+        f"{cache.token_nbytes:,} B a token over {layers}; {exact(cache.nbytes)} for the "
+        f"{cache.tokens} tokens of each sequence{kept}"
+    )
 
 
 def _kernel_notes(trace: Trace) -> list[str]:

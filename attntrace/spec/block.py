@@ -155,7 +155,9 @@ class Spec(Component):
         """The projection, with "auto" decided."""
         if self.attention.qkv != "auto":
             return self.attention.qkv
-        apart = self.cross or self.kv_heads != self.heads or self.adds_to_qk
+        attention = self.attention
+        by_width = attention.qk_norm != "none" and attention.qk_norm_over == "width"
+        apart = self.cross or self.kv_heads != self.heads or self.adds_to_qk or by_width
         return "separate" if apart else "fused"
 
     @property

@@ -25,9 +25,17 @@ def stem_map(given: Given) -> tuple[int, int]:
     rows, columns = image.size
     if stem_of(given) == "patch":
         return rows // image.patch, columns // image.patch
+    return split_maps(image)[-1]
+
+
+def split_maps(image: Any) -> list[tuple[int, int]]:
+    """Return the rows and columns of tokens after each of T2T's soft splits."""
+    rows, columns = image.size
+    maps = []
     for steps in zip(image.kernels, image.strides, image.pads, strict=False):
         rows, columns = after_split(rows, *steps), after_split(columns, *steps)
-    return rows, columns
+        maps.append((rows, columns))
+    return maps
 
 
 def tokens(given: Given) -> int:
@@ -84,20 +92,22 @@ def context_dim(given: Given) -> int:
 
 
 def head_dim(given: Given) -> int:
-    """Return chan / heads; in mla the two parts of a head, in PSA half of a head's values.
+    """Return chan / heads; in mla a head's two parts, in additive align_dim, in PSA half of v's.
 
     rules() says where chan / heads leaves a rest.
     """
     attention = given["attention"]
     if attention.kind == "mla" and attention.nope_head_dim and attention.rope_head_dim:
         return int(attention.nope_head_dim + attention.rope_head_dim)
+    if attention.kind == "additive" and attention.align_dim:
+        return int(attention.align_dim)
     half = 2 if given["block"] == "psa" else 1
     return max(1, attended(given) // given["heads"] // half)
 
 
 def value_head_dim(given: Given) -> int:
-    """Return head_dim; in PSA all of a head's features."""
-    if given["block"] == "psa":
+    """Return head_dim; where q and k have a width of their own, chan / heads."""
+    if given["block"] == "psa" or given["attention"].kind == "additive":
         return max(1, attended(given) // given["heads"])
     return int(given["head_dim"])
 

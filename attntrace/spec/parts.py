@@ -37,8 +37,11 @@ def decoder_of(spec: Spec) -> Spec:
         spec,
         block="decoder",
         layers=spec.stack.decoder_layers or spec.layers,
+        context_dim=spec.chan,
         mask={"kind": () if spec.stack.queries else kinds},
         stack={"cross": True},
+        attention={"qkv": spec.qkv},
+        positions={"kind": "none", "on": "auto"} if spec.stack.queries else {},
     )
 
 
@@ -62,6 +65,12 @@ def layer_of(spec: Spec, number: int) -> Spec:
             "shift": spec.attention.shift if number % 2 else 0,
         },
     )
+
+
+def shared_expert_of(layer: Spec) -> Spec:
+    """Return the feed-forward of a mixture's shared experts: they are one, as wide as all."""
+    width = layer.feed_forward.shared_experts * layer.expert_dim
+    return _with(layer, ff_dim=width, feed_forward={"kind": "glu"})
 
 
 def cross_of(layer: Spec) -> Spec:
@@ -106,4 +115,14 @@ def window_of(spec: Spec) -> Spec:
         tokens=side * side,
         image={"map": None},
         attention={"kind": "auto", "skip": "value" if spec.attention.skip == "value" else "none"},
+    )
+
+
+def context_of(spec: Spec) -> Spec:
+    """Return the context of a cross-attention as a sequence of its own, for its positions."""
+    return _with(
+        spec,
+        tokens=spec.context_tokens or spec.tokens,
+        dim=spec.context_dim,
+        attention={"source": "self"},
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attntrace.spec.defaults import split_maps
+
 if TYPE_CHECKING:
     from attntrace.spec.block import Spec
 
@@ -17,17 +19,17 @@ def sizes_of(spec: Spec) -> dict[str, int]:
         sizes["context_tokens"] = spec.context_tokens
     if spec.cache.past is not None:
         sizes["past"] = spec.past
-    if spec.block == "rnn-seq2seq" or spec.cross:
-        sizes |= {"dim": spec.dim, "context_dim": spec.context_dim}
-    elif not spec.stack.vocab:
+    if not spec.stack.vocab:
         sizes["dim"] = spec.dim
+        if spec.context_tokens is not None:
+            sizes["context_dim"] = spec.context_dim
     sizes["chan"] = spec.chan
     if spec.block in ("attention", "psa", *STACKS):
         sizes |= _of_heads(spec) | _of_kind(spec)
     if spec.block in STACKS:
         sizes |= _of_stack(spec) | _of_experts(spec)
     sizes |= _of_image(spec)
-    if spec.recurrent.alignment == "additive" and spec.attention.align_dim:
+    if spec.recurrent.alignment != "none" and spec.attention.align_dim:
         sizes["align_dim"] = spec.attention.align_dim
     return sizes
 
@@ -96,7 +98,16 @@ def _of_image(spec: Spec) -> dict[str, int]:
     if spec.stem == "patch":
         sizes["patch"] = spec.image.patch
     if spec.stem == "t2t":
-        sizes["token_dim"] = spec.image.token_dim
+        sizes |= _of_splits(spec)
     if spec.map is not None and spec.uses_map:
         sizes |= {"rows": spec.map[0], "columns": spec.map[1]}
+    return sizes
+
+
+def _of_splits(spec: Spec) -> dict[str, int]:
+    """Return the sizes between T2T's soft splits; the last one's map is rows and columns."""
+    image = spec.image
+    sizes = {"token_dim": image.token_dim}
+    for number, (rows, columns) in enumerate(split_maps(image)[:-1], 1):
+        sizes |= {f"rows_{number}": rows, f"columns_{number}": columns}
     return sizes

@@ -1,0 +1,143 @@
+"""softmax(q k^T * scale) v, every step a tensor of its own, or all in one kernel."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attntrace.blocks.heads import HeadLayout
+from attntrace.blocks.attention.words import words_of
+from attntrace.blocks.axes import Axes
+from attntrace.blocks.guide import Guide
+from attntrace.capture.tap import Tap, Taps
+from attntrace.spec import Spec
+
+
+class DotProduct(nn.Module):
+    """Scaled dot products step by step: scale, cap, bias, mask, softmax, dropout.
+
+    Shapes: q (batch, heads, tokens, head_dim), k (batch, heads, keys, head_dim), v (batch, heads,
+    keys, value_head_dim), in the layout of the spec -> context (batch, heads, tokens,
+    value_head_dim). A mask is True where a key is hidden.
+
+    Source: Vaswani et al., "Attention Is All You Need" (2017), section 3.2.1; the cap is that of
+    Gemma 2 (2024), section 2.
+    """
+
+    def __init__(self, spec: Spec, axes: Axes) -> None:
+        super().__init__()
+        a, attention = axes, spec.attention
+        self.scale, self.scale_at, self.softcap = spec.scale, attention.scale_at, attention.softcap
+        self.fill, self.layout = spec.mask.fill, HeadLayout(attention.layout)
+        self.heads = spec.heads
+        self.dropout = nn.Dropout(attention.dropout) if attention.dropout else None
+        words = words_of(spec)
+        q = self.layout.axes(a.batch, a.heads, a.tokens, a.head_dim)
+        heads = a.kv_heads if attention.kv_expand == "broadcast" else a.heads
+        k_t = {"heads-first": f"{a.batch} {heads}", "folded": f"{a.batch}*{heads}"}
+        scores = self.layout.scores_axes(a)
+        self.tap = Taps(
+            Tap("q_scaled", q, f"q * {words.scale}"),
+            Tap("k_t", f"{k_t.get(self.layout.name, a.batch)} {a.head_dim} {a.keys}", "k^T"),
+            Tap("scores", scores, words.scores),
+            Tap("scores_scaled", scores, f"scores * {words.scale}"),
+            Tap("scores_capped", scores, f"{self.softcap} tanh(scores / {self.softcap})"),
+            Tap("scores_biased", scores, "scores + bias"),
+            Tap("masked_scores", scores, f"scores, {self.fill} where a key is hidden"),
+            Tap("probs", scores, "softmax(scores), each row sums to 1"),
+            Tap("probs_dropped", scores, "probs, some of them 0, the rest larger"),
+            Tap("context", self.layout.axes(a.batch, a.heads, a.tokens, a.value_head_dim), words.context),
+        )  # fmt: skip
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, guide: Guide) -> Tensor:
+        """Return the context of each query."""
+        tap = self.tap
+        attn = tap.scores(self.products(self.scaled(q, "q"), k))
+        attn = self.scaled(attn, "scores")
+        if self.softcap is not None:
+            attn = tap.scores_capped(torch.tanh(attn / self.softcap) * self.softcap)
+        if guide.bias is not None:
+            attn = tap.scores_biased(attn + self.fitted(guide.bias, attn))
+        if guide.mask is not None:
+            attn = tap.masked_scores(attn.masked_fill(self.fitted(guide.mask, attn), self.filling(attn)))
+        attn = self.scaled(attn, "masked_scores")
+        attn = tap.probs(attn.softmax(dim=-1))  # the same name, so that the scores die here
+        if self.dropout is not None:
+            attn = tap.probs_dropped(self.dropout(attn))
+        return tap.context(self.mixed(attn, v))
+
+    def scaled(self, tensor: Tensor, place: str) -> Tensor:
+        """Return the tensor times the scale, if this is the place for it."""
+        if self.scale is None or place != self.scale_at:
+            return tensor
+        product = tensor * self.scale
+        return self.tap.q_scaled(product) if place == "q" else self.tap.scores_scaled(product)
+
+    def products(self, q: Tensor, k: Tensor) -> Tensor:
+        """Return q k^T."""
+        if self.layout.name == "token-first":
+            return torch.einsum("bqhd,bkhd->bhqk", q, k)
+        return q @ self.tap.k_t(k.transpose(-2, -1))
+
+    def mixed(self, probs: Tensor, v: Tensor) -> Tensor:
+        """Return probs v."""
+        if self.layout.name == "token-first":
+            return torch.einsum("bhqk,bkhd->bqhd", probs, v)
+        return probs @ v
+
+    def filling(self, scores: Tensor) -> float:
+        """Return what a hidden score becomes."""
+        if self.fill == "min":
+            return torch.finfo(scores.dtype).min
+        return float(self.fill)
+
+    def fitted(self, extra: Tensor, scores: Tensor) -> Tensor:
+        """Return a mask or bias with the axes of the scores in this layout."""
+        if extra.dim() == 2 or self.layout.name in ("heads-first", "token-first"):
+            return extra
+        if self.layout.name == "single":
+            return extra.squeeze(-3)
+        batch = scores.shape[0] // self.heads
+        return extra.expand(batch, self.heads, *extra.shape[-2:]).flatten(0, 1)
+
+
+class Kernel(nn.Module):
+    """The same in one call of `scaled_dot_product_attention`, which keeps the scores to itself.
+
+    Shapes: as `DotProduct`, and k and v may have fewer heads. A mask is True where a key is seen.
+    """
+
+    def __init__(self, spec: Spec, axes: Axes) -> None:
+        super().__init__()
+        a = axes
+        self.scale = 1.0 if spec.scale is None else spec.scale
+        self.p, self.grouped = spec.attention.dropout, spec.kv_heads != spec.heads
+        self.layout = HeadLayout(spec.attention.layout)
+        context = self.layout.axes(a.batch, a.heads, a.tokens, a.value_head_dim)
+        self.tap = Taps(Tap("context", context, words_of(spec).context))
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, guide: Guide) -> Tensor:
+        """Return the context of each query."""
+        dropout = self.p if self.training else 0.0
+        context = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=self.mask(guide),
+            dropout_p=dropout,
+            is_causal=guide.causal and guide.bias is None,
+            scale=self.scale,
+            enable_gqa=self.grouped and k.shape[1] != q.shape[1],
+        )
+        return self.tap.context(context)
+
+    def mask(self, guide: Guide) -> Tensor | None:
+        """Return mask and bias as the one tensor that the kernel takes, None where it needs none."""
+        mask, bias = guide.mask, guide.bias
+        if self.layout.name == "single":
+            mask = mask.squeeze(1) if mask is not None and mask.dim() == 4 else mask
+            bias = bias.squeeze(0) if bias is not None else None
+        if bias is None:
+            return None if guide.causal else mask
+        return bias if mask is None else bias.masked_fill(~mask, float("-inf"))

@@ -1,0 +1,139 @@
+"""One attention layer: project, place, remember, attend, merge, project back."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from attntrace.blocks.attention.additive import Additive
+from attntrace.blocks.attention.dot_product import DotProduct, Kernel
+from attntrace.blocks.attention.fused import Convolution, Fused
+from attntrace.blocks.heads import HeadLayout
+from attntrace.blocks.attention.kv import Cache, Repeat
+from attntrace.blocks.attention.latent import Latent
+from attntrace.blocks.attention.linear import LinearAttention
+from attntrace.blocks.attention.projections import KvFused, Separate
+from attntrace.blocks.attention.qk_norm import QkNorm
+from attntrace.blocks.attention.shared_head import SharedHead
+from attntrace.blocks.attention.words import plus
+from attntrace.blocks.axes import Axes
+from attntrace.blocks.guide import NOTHING, Guide
+from attntrace.blocks.positions.conv import ValueConv
+from attntrace.blocks.positions.rope import Rope
+from attntrace.capture.tap import Tap, Taps
+from attntrace.spec import Spec
+
+PROJECTIONS = {
+    "fused": Fused,
+    "separate": Separate,
+    "kv-fused": KvFused,
+    "conv": Convolution,
+    "shared-head": SharedHead,
+    "mla": Latent,
+}
+"""How q, k and v are made, by kind of attention or else by attention.qkv."""
+ATTENDS = {"additive": Additive, "linear": LinearAttention, "sdpa": Kernel, "eager": DotProduct}
+"""How they meet, by kind of attention or else by attention.impl."""
+
+
+class Attention(nn.Module):
+    """Attention over one sequence, or from one sequence to another.
+
+    Shapes: x (batch, tokens, dim), context (batch, context_tokens, context_dim) or None -> out
+    (batch, tokens, chan).
+
+    Source: Vaswani et al., "Attention Is All You Need" (2017), section 3.2; Yuan et al.,
+    "Tokens-to-Token ViT" (2021), section 3.1, for the value skip.
+    """
+
+    def __init__(self, spec: Spec, axes: Axes) -> None:
+        super().__init__()
+        a, attention = axes, spec.attention
+        self.heads, self.skip = spec.heads, spec.skip
+        self.layout = HeadLayout(attention.layout)
+        self.project = PROJECTIONS.get(spec.kind, PROJECTIONS[spec.qkv])(spec, a)
+        by_head = attention.qk_norm != "none" and attention.qk_norm_over == "head"
+        self.qk_norm = QkNorm(spec, a) if by_head else None
+        self.rope = Rope(spec, a) if spec.positions.kind == "rope" and spec.kind != "mla" else None
+        cached = spec.cache.past is not None and spec.kind != "mla"
+        self.cache = Cache(spec, a) if cached else None
+        apart = spec.kv_heads != spec.heads and attention.kv_expand == "repeat"
+        self.repeat = Repeat(spec, a) if apart else None
+        self.attend = ATTENDS.get(spec.kind, ATTENDS.get(attention.impl, DotProduct))(spec, a)
+        self.value_conv = ValueConv(spec, a) if spec.positions.kind == "conv" else None
+        self.proj = (
+            nn.Linear(spec.value_width, spec.chan, bias=attention.out_bias)
+            if attention.out_proj
+            else None
+        )
+        self.tap = Taps(*self.taps(spec, a))
+
+    def taps(self, spec: Spec, a: Axes) -> list[Tap]:
+        """Return the taps of this module itself; its parts have their own."""
+        bias = plus(spec.attention.out_bias, "proj")
+        apart = f"{a.batch} {a.tokens} {a.heads} {a.value_head_dim}"
+        out = f"{a.batch} {a.tokens} {a.chan}"
+        return [
+            Tap("x_q", f"{a.batch} {a.tokens} {a.dim}", "x + positions, for q"),
+            Tap("x_k", f"{a.batch} {a.keys} {self.key_dim(spec, a)}", "x + positions, for k"),
+            *self.layout.merge_taps(a),
+            Tap("context_placed", f"{a.batch} {a.tokens} {a.value_width}", "context + v_conv"),
+            Tap("proj", out, f"{'context' if self.layout.name == 'single' else 'context_merged'} W_proj^T{bias}"),
+            Tap("v_heads", f"{a.batch} {a.heads} {a.tokens} {a.value_head_dim}", "v, heads apart from the batch"),
+            Tap("v_t", apart, "v, tokens in front of heads"),
+            Tap("v_merged", f"{a.batch} {a.tokens} {a.value_width}", "v_t, heads side by side"),
+            Tap("out", out, "v_merged + proj"),
+        ]  # fmt: skip
+
+    @staticmethod
+    def key_dim(spec: Spec, a: Axes) -> str:
+        """Return the width of what k is made from."""
+        return a.context_dim if spec.cross else a.dim
+
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING
+    ) -> Tensor:
+        """Return (batch, tokens, chan) for x (batch, tokens, dim)."""
+        q, k, v = self.parts(x, x if context is None else context, guide)
+        attended = self.attend(q, k, v, guide) if self.repeat is None else self.grouped(q, k, v, guide)
+        merged = self.layout.merge(self.tap, attended, self.heads)
+        if self.value_conv is not None:
+            merged = self.tap.context_placed(merged + self.value_conv(v))
+        out = merged if self.proj is None else self.tap.proj(self.proj(merged))
+        return self.tap.out(self.rows_of(v) + out) if self.skip == "value" else out
+
+    def parts(self, x: Tensor, source: Tensor, guide: Guide) -> tuple[Tensor, Tensor, Tensor]:
+        """Return q, k and v as they meet: placed, normed, with what the cache holds."""
+        if isinstance(self.project, Latent):
+            return self.project(x, guide)
+        queries = x if guide.q_positions is None else self.tap.x_q(x + guide.q_positions)
+        keys = source
+        if guide.k_positions is not None:
+            same = source is x and guide.k_positions is guide.q_positions
+            keys = queries if same else self.tap.x_k(source + guide.k_positions)
+        q, k, v = self.project(queries, keys, source)
+        if self.qk_norm is not None:
+            q, k = self.qk_norm(q, k)
+        if self.rope is not None and guide.rotary is not None:
+            q, k = self.rope(q, k, guide.rotary)
+        if self.cache is not None:
+            k, v = self.cache(k, v, guide)
+        return q, k, v
+
+    def grouped(self, q: Tensor, k: Tensor, v: Tensor, guide: Guide) -> Tensor:
+        """Return the context where fewer kv heads serve all heads by being copied."""
+        assert self.repeat is not None
+        k, v = self.repeat(k, v)
+        return cast(Tensor, self.attend(q, k, v, guide))
+
+    def rows_of(self, v: Tensor) -> Tensor:
+        """Return the values with heads side by side, as the output has them."""
+        tap, layout = self.tap, self.layout.name
+        if layout == "single":
+            return v
+        if layout == "folded":
+            v = tap.v_heads(v.reshape(-1, self.heads, *v.shape[1:]))
+        if layout != "token-first":
+            v = tap.v_t(v.transpose(1, 2))
+        return tap.v_merged(v.reshape(*v.shape[:2], -1))

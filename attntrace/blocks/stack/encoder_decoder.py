@@ -1,0 +1,118 @@
+"""An encoder, and a decoder that attends to what the encoder made."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from attntrace.blocks.attention_block import needs_guidance
+from attntrace.blocks.axes import Axes
+from attntrace.blocks.guidance import Guidance
+from attntrace.blocks.guide import NOTHING, Guide
+from attntrace.blocks.positions.absolute import InputPositions
+from attntrace.blocks.stack.embedding import Embedding
+from attntrace.blocks.stack.head import Head
+from attntrace.blocks.stack.stack import Stack
+from attntrace.capture.tap import Tap, Taps
+from attntrace.spec import Spec
+from attntrace.spec.parts import decoder_of, encoder_of
+
+
+class Side(nn.Module):
+    """The way from one of the two inputs to the tokens of its stack, and their guide.
+
+    Shapes: x (batch, tokens, dim) or ids (batch, tokens) -> tokens (batch, tokens, chan or dim).
+    """
+
+    def __init__(self, spec: Spec, axes: Axes, table: nn.Embedding | None = None) -> None:
+        super().__init__()
+        self.embed = Embedding(spec, axes, table) if spec.stack.vocab is not None else None
+        on_input = spec.positions_on == "input" and self.embed is None
+        self.place = InputPositions(spec, axes) if on_input else None
+        self.guidance = Guidance(spec, axes) if needs_guidance(spec) else None
+
+    def forward(
+        self, x: Tensor | None, ids: Tensor | None, lengths: Tensor | None
+    ) -> tuple[Tensor, Guide]:
+        """Return the tokens and their guide."""
+        if self.embed is not None:
+            assert ids is not None, "a table takes ids"
+            x = self.embed(ids)
+        assert x is not None, "without a table tokens come in"
+        if self.place is not None:
+            x = self.place(x)
+        return x, NOTHING if self.guidance is None else self.guidance(x, lengths)
+
+
+class EncoderDecoder(nn.Module):
+    """The original transformer, T5, DETR.
+
+    With queries (DETR) the decoder starts from zeros, and its tokens are told apart by positions
+    that come in as `queries` (tokens, chan) and are added to q and k in every layer.
+
+    Shapes: context (batch, context_tokens, context_dim), or context_ids (batch, context_tokens),
+    or feature_map (batch, context_dim, rows, columns); x (batch, tokens, dim), or ids (batch,
+    tokens), or queries (tokens, chan); lengths (batch,) of the context -> out (batch, tokens,
+    chan), or what the head makes of it; of a feature map also the memory, as a map.
+
+    Source: Vaswani et al. (2017), section 3.1; Carion et al. (2020), section 3.2.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        encoder, decoder = encoder_of(spec), decoder_of(spec)
+        outer, inner = Axes.of(encoder).of_context(), Axes.of(decoder)
+        self.map, self.queried = spec.image.map, spec.stack.queries
+        self.source = Side(encoder, outer)
+        table = self.source.embed.table if self.source.embed is not None else None
+        self.target = Side(decoder, inner, table)
+        self.encoder = Stack(encoder, outer)
+        self.decoder = Stack(decoder, inner)
+        self.head = Head(decoder, inner, table) if spec.stack.head != "none" else None
+        tokens = f"{inner.batch} {inner.tokens} {inner.chan}"
+        flat = f"{outer.batch} {outer.tokens} {outer.dim}"
+        grid = f"{outer.batch} {outer.dim} rows columns"
+        self.tap = Taps(
+            Tap("feature_map", grid, "what a convolutional network made of an image"),
+            Tap("context", flat, "the tokens that are encoded"),
+            Tap("queries", f"{inner.tokens} {inner.chan}", "one position for each thing to be found"),
+            Tap("x", f"{inner.batch} {inner.tokens} {inner.dim}", "the tokens that are decoded"),
+            Tap("zeros", tokens, "nothing is known of them yet"),
+            Tap("memory_map", f"{outer.batch} {outer.chan} rows columns", "memory, on its map"),
+        )  # fmt: skip
+
+    def forward(
+        self,
+        context: Tensor | None = None,
+        context_ids: Tensor | None = None,
+        feature_map: Tensor | None = None,
+        x: Tensor | None = None,
+        ids: Tensor | None = None,
+        queries: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Return what the decoder made."""
+        tap = self.tap
+        if feature_map is not None:
+            context = tap.feature_map(feature_map).flatten(2).transpose(1, 2)
+        context = None if context is None else tap.context(context)
+        source, guide = self.source(context, context_ids, lengths)
+        memory = self.encoder(source, [guide] * len(self.encoder.layers))
+        target, own = self.started(x, ids, queries, memory)
+        across = Guide(mask=guide.mask, q_positions=own.q_positions, k_positions=guide.k_positions)
+        out = self.decoder(target, [own] * len(self.decoder.layers), memory, across)
+        if self.head is not None:
+            out = self.head(out)
+        if feature_map is None or self.map is None:
+            return out
+        return out, tap.memory_map(memory.transpose(1, 2).unflatten(2, self.map))
+
+    def started(
+        self, x: Tensor | None, ids: Tensor | None, queries: Tensor | None, memory: Tensor
+    ) -> tuple[Tensor, Guide]:
+        """Return the decoder's first tokens and their guide."""
+        if queries is None:
+            start: tuple[Tensor, Guide] = self.target(None if x is None else self.tap.x(x), ids, None)
+            return start
+        queries = self.tap.queries(queries)
+        zeros = self.tap.zeros(memory.new_zeros(memory.shape[0], *queries.shape))
+        return zeros, Guide(q_positions=queries, k_positions=queries)
