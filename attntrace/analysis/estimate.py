@@ -62,6 +62,7 @@ def _activations(spec: Spec) -> int:
     values = spec.batch * spec.tokens * spec.value_width
     out = spec.batch * spec.tokens * spec.chan
     plain = spec.kind == "mha" and not spec.cross and spec.cache.past is None
+    plain &= spec.attention.layout == "heads-first"
     if not plain:
         return max(out, _scores(spec))
     qkv, attention = 2 * part + values, spec.attention
@@ -69,7 +70,9 @@ def _activations(spec: Spec) -> int:
     if attention.impl == "sdpa":
         return at_the_end
     if attention.impl == "eager":
-        return max(at_the_end, qkv + _scores(spec))
+        copies = part + (values if spec.heads > 1 else 0)  # matmul makes them contiguous
+        scores = _scores(spec)
+        return max(at_the_end, qkv + scores, qkv + copies + scores // 2)
     fused = attention.qkv_bias and spec.run.mode == "eval" and not spec.run.grad
     scores = spec.batch * spec.heads * spec.tokens**2
     if fused and spec.heads % 2 == 0 and not spec.masks:  # its scratch holds q, k, v and the scores
@@ -81,7 +84,7 @@ def _scores(spec: Spec) -> int:
     """Return elements of scores and probs, which eager holds both while it takes the softmax."""
     if spec.attention.impl != "eager" or spec.kind not in _WITH_SCORES:
         return 0
-    keys = spec.tokens if spec.block == "encoder-decoder" else spec.keys
+    keys = spec.tokens if spec.block == "encoder-decoder" else spec.key_tokens
     return 2 * spec.batch * spec.heads * spec.tokens * keys
 
 

@@ -26,7 +26,7 @@ class Guidance(nn.Module):
     def __init__(self, spec: Spec, axes: Axes) -> None:
         super().__init__()
         kind = spec.positions.kind
-        self.masks, self.keys = set(spec.masks), spec.keys
+        self.masks, self.keys = set(spec.masks), spec.key_tokens
         self.cached = spec.cache.past is not None and spec.past > 0
         self.mask = Mask(spec, axes) if spec.masks else None
         self.rotary = RotaryTable(spec, axes) if kind == "rope" else None

@@ -55,10 +55,10 @@ def attention_inputs(spec: Spec, draw: Draw) -> Inputs:
     """Return x, and context, past and lengths where the spec has them."""
     inputs: Inputs = {"x": draw.normal(spec.batch, spec.tokens, spec.dim)}
     if spec.cross:
-        inputs["context"] = draw.normal(spec.batch, spec.keys, spec.context_dim)
+        inputs["context"] = draw.normal(spec.batch, spec.key_tokens, spec.context_dim)
     if spec.cache.past is not None:
         inputs["past"] = past_of(spec, draw)
-    return inputs | lengths_of(spec, spec.keys)
+    return inputs | lengths_of(spec, spec.key_tokens)
 
 
 def stack_inputs(spec: Spec, draw: Draw) -> Inputs:
@@ -69,7 +69,7 @@ def stack_inputs(spec: Spec, draw: Draw) -> Inputs:
     if spec.stack.cross:
         context = (spec.batch, spec.context_tokens or 0, spec.context_dim)
         inputs["context"] = draw.normal(*context)
-    inputs |= lengths_of(spec, spec.keys)
+    inputs |= lengths_of(spec, spec.key_tokens)
     if spec.cache.past is not None:
         inputs["past"] = tuple(past_of(spec, draw) for _ in range(spec.layers))
     return inputs

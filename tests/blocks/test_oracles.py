@@ -56,8 +56,9 @@ def test_attention_layer(name, heads):
     assert (list(x.shape), x.nbytes) == (facts["inputs"][0]["shape"], facts["inputs"][0]["bytes"])
     assert trace.memory.parameters == facts["params"]
     block = attntrace.build({"heads": heads})
-    assert {n: list(p.shape) for n, p in block.named_parameters()} == facts["params_by_name"]
-    assert list(block.state_dict()) == list(facts["params_by_name"])
+    shapes = {".".join(n.split(".")[-2:]): list(p.shape) for n, p in block.named_parameters()}
+    assert shapes == facts["params_by_name"]
+    assert len(block.state_dict()) == len(facts["params_by_name"])
 
 
 def test_dot_product():
@@ -109,8 +110,9 @@ def test_our_layer_is_torchs_with_the_same_weights():
     spec = {"heads": 4, "dim": 64, "attention": {"skip": "none", "qkv_bias": True}}
     ours = attntrace.build(spec)
     torchs = nn.MultiheadAttention(64, 4, batch_first=True).eval()
-    torchs.in_proj_weight.data, torchs.in_proj_bias.data = ours.qkv.weight.data, ours.qkv.bias.data
-    torchs.out_proj.load_state_dict(ours.proj.state_dict())
+    qkv = ours.attention.project.qkv
+    torchs.in_proj_weight.data, torchs.in_proj_bias.data = qkv.weight.data, qkv.bias.data
+    torchs.out_proj.load_state_dict(ours.attention.proj.state_dict())
     x = torch.randn(13, 100, 64)
     with torch.no_grad():
         torch.testing.assert_close(ours(x), torchs(x, x, x)[0])

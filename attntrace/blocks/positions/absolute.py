@@ -33,7 +33,7 @@ class Sinusoidal(nn.Module):
 
     def __init__(self, spec: Spec, width: int) -> None:
         super().__init__()
-        self.first, self.tokens = spec.past, spec.tokens
+        self.first, self.tokens = spec.first_place, spec.tokens
         self.width, self.base = width, spec.positions.theta
         self.table = None
         if spec.positions.stored:
@@ -57,8 +57,8 @@ class Learned(nn.Module):
 
     def __init__(self, spec: Spec, width: int) -> None:
         super().__init__()
-        self.first, self.tokens = spec.past, spec.tokens
-        self.table = nn.Embedding(spec.positions.max or spec.past + spec.tokens, width)
+        self.first, self.tokens = spec.first_place, spec.tokens
+        self.table = nn.Embedding(spec.positions.max or self.first + spec.tokens, width)
 
     def forward(self, like: Tensor) -> Tensor:
         """Return (tokens, width), with the device of `like`."""

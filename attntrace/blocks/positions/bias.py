@@ -29,7 +29,7 @@ class Alibi(nn.Module):
 
     def __init__(self, spec: Spec, axes: Axes) -> None:
         super().__init__()
-        self.heads, self.tokens, self.keys = spec.heads, spec.tokens, spec.keys
+        self.heads, self.tokens, self.keys = spec.heads, spec.tokens, spec.key_tokens
         bias = f"{axes.heads} {axes.tokens} {axes.keys}"
         self.tap = Taps(
             Tap("slopes", axes.heads, "2^(-8 h / heads), how fast each head forgets"),
@@ -65,7 +65,7 @@ class T5Bias(nn.Module):
 
     def __init__(self, spec: Spec, axes: Axes) -> None:
         super().__init__()
-        self.tokens, self.keys = spec.tokens, spec.keys
+        self.tokens, self.keys = spec.tokens, spec.key_tokens
         self.both_ways = "causal" not in spec.masks
         self.buckets, self.far = spec.positions.buckets, spec.positions.max_distance
         self.table = nn.Embedding(self.buckets, spec.heads)

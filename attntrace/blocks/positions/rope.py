@@ -22,7 +22,7 @@ class RotaryTable(nn.Module):
 
     def __init__(self, spec: Spec, axes: Axes) -> None:
         super().__init__()
-        self.first, self.tokens = spec.past, spec.tokens
+        self.first, self.tokens = spec.first_place, spec.tokens
         self.width, self.base = spec.rotary_dim, spec.positions.theta
         self.twice = spec.positions.style == "half"
         name = rotary_name(spec, axes)

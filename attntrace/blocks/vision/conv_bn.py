@@ -32,9 +32,7 @@ class ConvBN(nn.Module):
         super().__init__()
         inner, outer = widths
         groups = inner if depthwise else 1
-        self.conv = nn.Conv2d(
-            inner, outer, kernel, padding=kernel // 2, groups=groups, bias=False
-        )
+        self.conv = nn.Conv2d(inner, outer, kernel, padding=kernel // 2, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(outer, eps=1e-3, momentum=0.03)
 
         place = f"{axes.batch} {axis} rows columns"

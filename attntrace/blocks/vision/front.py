@@ -23,7 +23,9 @@ class Front(nn.Module):
         super().__init__()
         a = axes
         placed = spec.positions_on == "input"
-        self.class_token = nn.Parameter(torch.randn(1, 1, spec.chan) * 0.02) if spec.image.class_token else None
+        self.class_token = (
+            nn.Parameter(torch.randn(1, 1, spec.chan) * 0.02) if spec.image.class_token else None
+        )
         self.positions = InputPositions(spec, a) if placed else None
         self.tap = Taps(
             Tap("class_tokens", f"{a.batch} 1 {a.chan}", "the class token, seen once a sequence"),

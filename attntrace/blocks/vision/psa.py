@@ -32,7 +32,10 @@ class PSABlock(nn.Module):
         hidden = f"2*{a.value_width}"
         self.attn = PSAAttention(spec, a)
         self.ffn = nn.ModuleList(
-            [ConvBNSiLU((width, 2 * width), a, hidden), ConvBN((2 * width, width), a, a.value_width)]
+            [
+                ConvBNSiLU((width, 2 * width), a, hidden),
+                ConvBN((2 * width, width), a, a.value_width),
+            ]
         )
         on_map = f"{a.batch} {a.value_width} rows columns"
         self.tap = Taps(
@@ -80,7 +83,8 @@ class C2PSA(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, chan, rows, columns) for x of that shape."""
         tap = self.tap
-        bypass, x = tap.cv1(self.cv1(tap.x(x))).split(self.inner, dim=1)
+        x = tap.cv1(self.cv1(tap.x(x)))
+        bypass, x = torch.split(x, self.inner, dim=1)
         bypass, x = tap.bypass(bypass), tap.attended(x)
         for block in self.m:
             x = block(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from attntrace.blocks.axes import Axes
@@ -60,7 +61,7 @@ class PSAAttention(nn.Module):
         batch, _, rows, columns = x.shape
         qkv = tap.qkv(self.qkv(x))
         qkv = tap.qkv_split(qkv.view(batch, self.heads, sum(self.parts), rows * columns))
-        q, k, v = qkv.split(self.parts, dim=2)
+        q, k, v = torch.split(qkv, self.parts, dim=2)
         context = self.attend(tap.q(q), tap.k(k), tap.v(v))
         context = tap.context_map(context.view(x.shape))
         context = tap.context_placed(context + self.place(v.reshape(x.shape)))

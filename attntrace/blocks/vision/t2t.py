@@ -37,13 +37,14 @@ class TokensToToken(nn.Module):
         last = len(image.kernels) - 1
         places = [f"rows_{number}*columns_{number}" for number in range(1, last + 1)]
         places.append("rows*columns" if image.class_token else axes.tokens)
-        wide = [f"{kernel**2}*{'token_dim' if at else 'channels'}" for at, kernel in enumerate(image.kernels)]
+        wide = [
+            f"{kernel**2}*{'token_dim' if at else 'channels'}"
+            for at, kernel in enumerate(image.kernels)
+        ]
         self.splits = nn.ModuleList(
             [SoftSplit(spec, axes, at, wide[at], places[at]) for at in range(last + 1)]
         )
-        self.steps = nn.ModuleList(
-            [TokenStep(spec, axes, at, wide[at]) for at in range(last)]
-        )
+        self.steps = nn.ModuleList([TokenStep(spec, axes, at, wide[at]) for at in range(last)])
         self.project = nn.Linear(split_width(spec, last), spec.chan)
         self.front = Front(spec, axes)
 
@@ -79,7 +80,9 @@ class TokenStep(nn.Module):
         self.layer = Attention(layer, inner) if layer.block == "attention" else Layer(layer, inner)
 
         self.tap = Taps(
-            Tap("tokens_t", f"{axes.batch} token_dim {rows}*{columns}", "tokens, features in front"),
+            Tap(
+                "tokens_t", f"{axes.batch} token_dim {rows}*{columns}", "tokens, features in front"
+            ),
             Tap("map", f"{axes.batch} token_dim {rows} {columns}", "tokens_t, row after row"),
         )
 
