@@ -245,4 +245,4 @@ def _refuse_what_cannot_fit(spec: Spec) -> None:
 def _of_spec(facts: record.Trace, spec: Spec) -> record.Trace:
     decomposed = spec.run.device == "meta" and spec.attention.impl != "eager"
     notes = (*facts.notes, ON_META) if decomposed else facts.notes
-    return replace(facts, spec=spec.model_dump(), sizes=spec.sizes, notes=notes)
+    return replace(facts, spec=spec.model_dump(mode="json"), sizes=spec.sizes, notes=notes)

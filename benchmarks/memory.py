@@ -78,10 +78,10 @@ def _peaks(impl: str, dtype: str, heads: int) -> tuple[int, list[Event], list[Op
     import torch
 
     import attntrace
-    from attntrace.blocks import make_input
+    from attntrace.blocks import make_inputs
 
     spec = attntrace.load(heads=heads, attention={"impl": impl}, run={"dtype": dtype})
-    block, x = attntrace.build(spec), make_input(spec)
+    block, x = attntrace.build(spec), make_inputs(spec)["x"]
     with torch.no_grad():
         ours = attntrace.trace(block, x)
         with torch.profiler.profile(

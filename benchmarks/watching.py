@@ -55,7 +55,8 @@ def peer(name: str) -> dict[str, Call]:
 def _plain_layer(like: nn.Module | None = None) -> PlainAttention:
     layer = PlainAttention().eval()
     if like is not None:
-        layer.load_state_dict(like.state_dict())
+        own = {".".join(key.split(".")[-2:]): value for key, value in like.state_dict().items()}
+        layer.load_state_dict(own)
     return layer
 
 

@@ -30,7 +30,7 @@ def test_a_trace_is_a_sequence_of_rows_with_names(trace):
 
 def test_repr_and_html(trace):
     """A prompt shows one line, print the table, a notebook HTML."""
-    assert repr(trace) == "<Trace of Attention: 18 tensors, 37 ops>"
+    assert repr(trace) == "<Trace of AttentionBlock: 18 tensors, 37 ops>"
     assert str(trace).startswith("attention: batch 13 tokens 100 ")
     assert trace._repr_html_() == trace.to_html()
     assert trace.to_html().startswith("<table class='attntrace'>")

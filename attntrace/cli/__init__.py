@@ -10,7 +10,10 @@ from typing import Annotated
 import typer
 
 from attntrace.cli.exits import EXIT_CODES, report_bug
+from attntrace.cli.fields import fields_command
+from attntrace.cli.presets import presets_command
 from attntrace.cli.run import run_command
+from attntrace.cli.schema import schema_command
 from attntrace.version import __version__
 
 app = typer.Typer(
@@ -20,6 +23,9 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 app.command("run", epilog=EXIT_CODES)(run_command)
+app.command("presets", epilog=EXIT_CODES)(presets_command)
+app.command("fields", epilog=EXIT_CODES)(fields_command)
+app.command("schema", epilog=EXIT_CODES)(schema_command)
 
 
 def _version(wanted: bool) -> None:

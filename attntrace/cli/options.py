@@ -1,4 +1,4 @@
-"""The flags of `attntrace run`, one a line: name, help, default, panel.
+"""The flags of the commands, one a line: name, help, default, panel.
 
 Flags that set a field of the spec are texts, so that the spec judges all of them together.
 """
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from attntrace.cli import complete
 
 SIZES, LAYER, RUN, SHOW = "Sizes", "Attention", "Run", "Output"
 
@@ -27,7 +29,20 @@ Switch = bool | None
 File = Annotated[
     Path | None,
     typer.Argument(
-        metavar="FILE.yaml", help="Settings; flags win.", show_default=False, readable=False
+        metavar="FILE.yaml|PRESET",
+        help="Settings, or the name of a preset; flags win.",
+        show_default=False,
+        readable=False,
+        autocompletion=complete.settings,
+    ),
+]
+Component = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="COMPONENT",
+        help="sizes, attention, positions ...; all where it is left out.",
+        show_default=False,
+        autocompletion=complete.components,
     ),
 ]
 
@@ -75,6 +90,7 @@ Columns = Annotated[
 ]
 Explain = Annotated[bool, _switch("--explain", SHOW, "Add the formula of each tensor.")]
 Format = Annotated[str, _flag("--format", "FORMAT", SHOW, "table, json, csv or markdown (table).")]
+TableFormat = Annotated[str, _flag("--format", "FORMAT", SHOW, "table, markdown or json (table).")]
 Output = Annotated[
     Path | None,
     typer.Option(

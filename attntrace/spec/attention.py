@@ -140,7 +140,10 @@ class AttentionSpec(Component):
         None, "features of a head's q and k with rotary position", aliases=("qk_rope_head_dim",), rule="mla, even"
     )  # fmt: skip
     align_dim: Size | None = setting(
-        None, "width of v^T tanh(W_q q + W_k k)", aliases=("d_a",), rule="additive needs it"
+        None,
+        "width of v^T tanh(W_q q + W_k k), or of q and k in recurrent dot alignment",
+        aliases=("d_a",),
+        rule="additive needs it",
     )
     features: Literal["performer", "elu"] = setting(
         "performer",

@@ -157,7 +157,8 @@ class Spec(Component):
             return self.attention.qkv
         attention = self.attention
         by_width = attention.qk_norm != "none" and attention.qk_norm_over == "width"
-        apart = self.cross or self.kv_heads != self.heads or self.adds_to_qk or by_width
+        placed = self.adds_to_qk or self.stack.queries
+        apart = self.cross or self.kv_heads != self.heads or placed or by_width
         return "separate" if apart else "fused"
 
     @property
@@ -188,7 +189,12 @@ class Spec(Component):
         return past if window is None else min(past, window - 1)
 
     @property
-    def keys(self) -> int:
+    def first_place(self) -> int:
+        """The place of the first token: all before it count, also those that a window forgot."""
+        return self.cache.past or 0
+
+    @property
+    def key_tokens(self) -> int:
         """Keys that a query may meet: the context's tokens, or the cached and the new ones."""
         return (self.context_tokens or 0) if self.cross else self.past + self.tokens
 
@@ -229,7 +235,8 @@ class Spec(Component):
     @property
     def has_value_rows(self) -> bool:
         """Whether there is one value a token and head, which a value skip can add."""
-        return not self.cross and self.kv_heads == self.heads and self.kind != "mla" and not self.past
+        own = self.kind not in ("mla", "separate-heads") and self.kv_heads == self.heads
+        return own and not self.cross and not self.past
 
     @property
     def scale(self) -> float | None:

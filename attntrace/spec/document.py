@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,15 @@ class Setting:
     value: Any
     where: str
     origin: str
-    """ "flag", "--set", "file" or "python"."""
+    """ "flag", "--set", "file", "preset" or "python"."""
     above: str = ""
     """Where the section around it stands."""
+    written: str = ""
+    """The path that the user wrote, where it is another than ours."""
 
 
-def read_yaml(path: Path) -> list[Setting]:
-    """Return the leaves of a YAML file, in order.
+def read_yaml(path: Path, shown: str = "") -> list[Setting]:
+    """Return the leaves of a YAML file, in order; `shown` is what a preset is called in messages.
 
     Raises:
         SettingsError: the file is missing, unreadable, not YAML, or not a mapping.
@@ -52,7 +54,8 @@ def read_yaml(path: Path) -> list[Setting]:
         kind = "list" if isinstance(document, list) else kind
         message = f"a mapping of settings was expected, got a {kind}; write lines like 'heads: 4'"
         raise _file_problem(path, message)
-    return list(_leaves(document, (), str(path), ""))
+    leaves = _leaves(document, (), shown or str(path), "")
+    return [replace(leaf, origin="preset") for leaf in leaves] if shown else list(leaves)
 
 
 def _reason(error: Any) -> str:

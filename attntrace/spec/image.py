@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from attntrace.spec.component import Component, Positive, Size, setting
+from attntrace.spec.component import Component, Count, Positive, Size, setting
+
+_PAIR = re.compile(r"([0-9]{1,18})x([0-9]{1,18})")
+
+
+def _as_pair(value: object) -> object:
+    """YAML has texts and lists, a frozen model tuples."""
+    found = _PAIR.fullmatch(value) if isinstance(value, str) else None
+    return (int(found[1]), int(found[2])) if found else _as_tuple(value)
 
 
 def _as_tuple(value: object) -> object:
-    if isinstance(value, str) and "x" in value:
-        parts = value.split("x")
-        return tuple(int(part) for part in parts) if all(p.isdigit() for p in parts) else value
     return tuple(value) if isinstance(value, list) else value
 
 
-Pair = Annotated[tuple[Size, Size], BeforeValidator(_as_tuple)]
+Pair = Annotated[tuple[Size, Size], BeforeValidator(_as_pair)]
 Steps = Annotated[tuple[Size, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-Pads = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_as_tuple), Field(min_length=1)
-]
+Pads = Annotated[tuple[Count, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
 class ImageSpec(Component):

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from attntrace.errors import Problem, SettingsError
+from attntrace.spec.aliases import canonical
 from attntrace.spec.block import Spec
 from attntrace.spec.document import Setting, parse_value, read_yaml
+from attntrace.spec.fields import fields
+from attntrace.spec.presets import is_name, no_such, path_of
 from attntrace.spec.problems import check, placed
 
 
@@ -34,8 +37,10 @@ def load(
 ) -> Loaded:
     """Return the spec that a file, `path=value` texts, flags and Python settings describe.
 
-    `flags` maps a dotted path to the text that the user typed; `settings` are nested values, as in
-    `load(heads=4, attention={"impl": "sdpa"})`. The flags win, then `settings`, then `sets`.
+    `file` is a path, or the name of a preset; a file of that name goes first. `flags` maps a
+    dotted path to the text that the user typed; `settings` are nested values, as in
+    `load(heads=4, attention={"impl": "sdpa"})`. The flags win, then `settings`, then `sets`, then
+    the file. Each may use the names of other projects, such as `hidden_size`.
 
     Raises:
         SettingsError: with every problem at once, each with its place.
@@ -48,21 +53,38 @@ def load(
         list(_flatten(settings, ())),
         [_from_flag(path, text) for path, text in (flags or {}).items()],
     ]
-    given = {setting.path: setting for layer in layers for setting in layer}
+    given: dict[str, Setting] = {}
+    for layer in layers:
+        settings_here, wrong = canonical(layer)
+        problems += wrong
+        given |= {setting.path: setting for setting in settings_here}
+    given = {path: setting for path, setting in given.items() if not _says_nothing(setting)}
     spec, found = check(given)
     if spec is None or problems or found:
         raise SettingsError([*problems, *found])
     return Loaded(spec, given)
 
 
+def _says_nothing(setting: Setting) -> bool:
+    """Whether a setting is null where null means "not given"."""
+    field = fields().get(setting.path)
+    return setting.value is None and field is not None and field.nullable
+
+
 def _from_file(file: str | Path | None, problems: list[Problem]) -> list[Setting]:
     if file is None:
         return []
+    name = str(file)
     try:
-        return read_yaml(Path(file))
+        if Path(file).exists() or not is_name(name):
+            return read_yaml(Path(file))
+        preset = path_of(name)
+        if preset is not None:
+            return read_yaml(preset, shown=preset.name)
+        problems.append(Problem("file", no_such(name), name))
     except SettingsError as error:
         problems.extend(error.problems)
-        return []
+    return []
 
 
 def _from_sets(sets: Iterable[str], problems: list[Problem]) -> list[Setting]:

@@ -16,11 +16,31 @@ def _as_tuple(value: object) -> object:
     if value == "none":
         return ()
     if isinstance(value, str) and value != "auto":
-        return tuple(part.strip() for part in value.split(","))
+        value = [part.strip() for part in value.split(",")]
+    return (
+        tuple(dict.fromkeys(value))
+        if isinstance(value, list) and all(map(_is_text, value))
+        else value
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Lengths = Annotated[tuple[Size, ...], BeforeValidator(_as_tuple)]
+def _named(value: object) -> object:
+    """YAML's -.inf, Python's and a flag's -inf are one thing."""
+    return "-inf" if value == float("-inf") else value
+
+
+Lengths = Annotated[tuple[Size, ...], BeforeValidator(_listed), Field(min_length=1)]
+Fill = Annotated[
+    Literal["-inf", "min"] | Annotated[float, Field(allow_inf_nan=False)], BeforeValidator(_named)
+]
 
 
 class MaskSpec(Component):
@@ -46,7 +66,7 @@ class MaskSpec(Component):
         rule="one a sequence, between 1 and the number of keys",
         shown="all of them but the last sequence's last",
     )
-    fill: Literal["-inf", "min"] | Annotated[float, Field(allow_inf_nan=False)] = setting(
+    fill: Fill = setting(
         "-inf",
         "what a hidden score becomes in eager: -inf, the dtype's smallest number, or a number",
         aliases=("mask_fill",),

@@ -26,7 +26,13 @@ def encoder_of(spec: Spec) -> Spec:
         dim=spec.context_dim,
         layers=spec.stack.encoder_layers or spec.layers,
         mask={"kind": tuple(kind for kind in spec.masks if kind == "padding")},
-        stack={"head": "none", "queries": False, "all_layers": False, "tied": False, "pooler": False},
+        stack={
+            "head": "none",
+            "queries": False,
+            "all_layers": False,
+            "tied": False,
+            "pooler": False,
+        },
     )
 
 

@@ -13,6 +13,6 @@ class RecurrentSpec(Component):
     alignment: Literal["none", "additive", "dot"] = setting(
         "none",
         "how a decoder state is aligned with the encoder states: not at all, v^T tanh(W [h; s]), or (W_Q s)^T (W_K h)",
-        rule="additive needs attention.align_dim",
+        rule="additive needs attention.align_dim; dot may have it",
     )
     bias: bool = setting(True, "a bias in the cell: h = tanh(A [h; x] + b)")

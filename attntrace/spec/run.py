@@ -8,23 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from attntrace.errors import Problem
-from attntrace.spec.component import Component
+from attntrace.spec.component import Component, setting
+from attntrace.spec.values import DEVICE
 
 if TYPE_CHECKING:
     from attntrace.spec.block import Spec
 
-Device = Annotated[str, Field(pattern=r"^(cpu|cuda|cuda:(0|[1-9][0-9]{0,2})|mps|meta)$")]
+Device = Annotated[str, Field(pattern=DEVICE)]
 DType = Literal["float64", "float32", "bfloat16", "float16"]
 
 
 class RunSpec(Component):
     """Device, number format, seed of weights and input, and the two modes of torch."""
 
-    device: Device = "cpu"
-    dtype: DType = "float32"
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    mode: Literal["eval", "train"] = "eval"
-    grad: bool = False
+    device: Device = setting("cpu", "where it runs; on meta nothing is allocated or computed")
+    dtype: DType = setting(
+        "float32", "number format of weights and input", aliases=("torch_dtype",), rule="mps has no float64"
+    )  # fmt: skip
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = setting(0, "seed of weights and input")
+    mode: Literal["eval", "train"] = setting(
+        "eval", "mode of the modules: dropout and batch statistics act in train"
+    )
+    grad: bool = setting(False, "record for backward", aliases=("requires_grad",))
 
 
 def run_rules(spec: Spec) -> Iterator[Problem]:

@@ -44,7 +44,9 @@ class StackSpec(Component):
         False, "multiply what the head is given by chan^-0.5, as T5 does", rule="needs a head"
     )
     head_bias: bool = setting(False, "a bias in the head")
-    classes: Size | None = setting(None, "outputs of a class head", aliases=("num_classes", "num_labels"))
+    classes: Size | None = setting(
+        None, "outputs of a class head", aliases=("num_classes", "num_labels")
+    )
     pooler: bool = setting(False, "tanh(W x_0 + b) of the first token, as in BERT")
     dropout: Share = setting(
         0.0,

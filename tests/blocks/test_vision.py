@@ -501,8 +501,15 @@ def test_configs(name):
         (
             {"block": "psa", "chan": 400, "heads": 3},
             (
-                "chan 200 is not divisible by heads 3 (200 = 3*66 + 2); nearest heads that divide "
-                "200: 2, 4. Or set head_dim"
+                "chan*expansion 200 is not divisible by heads 3 (200 = 3*66 + 2); nearest heads "
+                "that divide 200: 2, 4"
+            ),
+        ),
+        (
+            {"block": "psa", "chan": 400, "heads": 3, "value_head_dim": 64},
+            (
+                "heads*value_head_dim 192 is not the 200 channels that PSA attends to; leave "
+                "value_head_dim out"
             ),
         ),
         (

@@ -35,10 +35,10 @@ SPECS = {
 
 def block_and_input(settings):
     """Return the block of some settings and its input."""
-    from attntrace.blocks import make_input
+    from attntrace.blocks import make_inputs
 
     spec = attntrace.load(**settings)
-    return attntrace.build(spec), make_input(spec)
+    return attntrace.build(spec), make_inputs(spec)["x"]
 
 
 @pytest.mark.parametrize("grad", [False, True], ids=["no grad", "grad"])
@@ -78,7 +78,7 @@ def test_fused_attention_of_torch_shows_what_comes_out_of_it(weights):
     )
     with torch.no_grad():
         with Ops() as ops:
-            returned = [t for t in block.attn(x, x, x, need_weights=weights != "none",
+            returned = [t for t in block.attention.attn(x, x, x, need_weights=weights != "none",
                                               average_attn_weights=weights == "averaged")
                         if t is not None]  # fmt: skip
         trace = attntrace.trace(block, x)
@@ -112,4 +112,4 @@ def test_saved_for_backward_at_four_heads():
     trace = attntrace.run({"heads": 4, "run": {"grad": True}})
     assert trace.memory.saved_for_backward_nbytes == 3_666_000
     kept = {s.name: s.nbytes for s in trace.facts.storages if s.saved_for_backward and s.name}
-    assert kept == {"x": 254_800, "proj.weight": 16_384}
+    assert kept == {"x": 254_800, "attention.proj.weight": 16_384}

@@ -10,7 +10,7 @@ from torch import nn
 
 import attntrace
 from attntrace.analysis.estimate import least_nbytes
-from attntrace.blocks import make_input
+from attntrace.blocks import make_inputs
 from tests.capture.recorders import profiled_peak
 from tests.capture.test_completeness import block_and_input
 
@@ -147,7 +147,7 @@ def test_the_bound_that_refuses_a_run_is_below_what_it_takes(
         attention={"impl": impl, "skip": "none", "qkv_bias": bias},
         run={"grad": grad},
     )
-    block, x = attntrace.build(spec), make_input(spec)
+    block, x = attntrace.build(spec), make_inputs(spec)["x"]
     with torch.set_grad_enabled(grad):
         block(x)
         whole, _ = profiled_peak(lambda: block(x))

@@ -71,7 +71,7 @@ def test_our_blocks_compute_the_same_bits_and_gradients(settings):
 def test_everything_is_as_before(fails):
     """Hooks, modes, flags and random state are as before, also when forward raises."""
     block, x = block_and_input({"heads": 4, "run": {"mode": "train"}})
-    block.proj.weight.requires_grad_(requires_grad=False)
+    block.attention.proj.weight.requires_grad_(requires_grad=False)
     flags = [(m.training, len(m._forward_hooks)) for m in block.modules()]
     wants = [p.requires_grad for p in block.parameters()]
     before = watched_state()

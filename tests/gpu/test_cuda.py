@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import attntrace
-from attntrace.blocks import make_input
+from attntrace.blocks import make_inputs
 
 pytestmark = [
     pytest.mark.gpu,
@@ -33,7 +33,7 @@ def rounded_peak(trace):
 def test_peak_is_the_allocators(heads, dtype):
     """Eager, the peak is max_memory_allocated once its rounding is applied."""
     spec = attntrace.load(heads=heads, run={"device": "cuda", "dtype": dtype})
-    block, x = attntrace.build(spec), make_input(spec)
+    block, x = attntrace.build(spec), make_inputs(spec)["x"]
     with torch.no_grad():
         block(x)  # workspaces of cuBLAS stay from here on
         torch.cuda.synchronize()
@@ -49,6 +49,6 @@ def test_the_bits_are_the_same(impl):
     """Tracing on a GPU changes no bit of the output."""
     attention = {"impl": impl, "qkv_bias": True}
     spec = attntrace.load(heads=4, attention=attention, run={"device": "cuda", "dtype": "float16"})
-    block, x = attntrace.build(spec), make_input(spec)
+    block, x = attntrace.build(spec), make_inputs(spec)["x"]
     with torch.no_grad():
         assert torch.equal(block(x), attntrace.trace(block, x).output)

@@ -17,18 +17,15 @@ def test_nothing_given_is_the_layer_of_the_article():
     """Without any setting the spec is the article's single-head layer."""
     spec = settings()
     assert spec.sizes == ARTICLE
-    assert spec.model_dump() == {
-        **ARTICLE,
-        "block": "attention",
-        "attention": {
-            "impl": "eager",
-            "qkv_bias": False,
-            "out_bias": True,
-            "qk_scale": "head",
-            "skip": "auto",
-            "need_weights": "none",
-        },
-        "run": {"device": "cpu", "dtype": "float32", "seed": 0, "mode": "eval", "grad": False},
+    assert spec.model_dump(include={*ARTICLE}) == ARTICLE
+    assert (spec.block, spec.kind, spec.qkv, spec.skip) == ("attention", "mha", "fused", "value")
+    assert (spec.masks, spec.positions_on, spec.map) == ((), "none", (10, 10))
+    assert spec.run.model_dump() == {
+        "device": "cpu",
+        "dtype": "float32",
+        "seed": 0,
+        "mode": "eval",
+        "grad": False,
     }
 
 

@@ -32,12 +32,16 @@ MESSAGES = [
     "7:3: qkv_bias must be true or false, got 'off'",
     "8:3: unknown key 'attention.skipp'; did you mean 'attention.skip'?",
     "9:3: impl must be one of eager, sdpa, torch; got 'flash'",
-    "11:3: dtype must be one of float64, float32, bfloat16, float16; got 'float33'",
+    "11:3: dtype must be one of float64, float32, bfloat16, float16; got 'float33'; did you mean 'float32'?",
     "12:3: device must be one of cpu, cuda, cuda:N, mps, meta; got 'tpu'",
     "13:3: seed must be a whole number, got '7'",
-    "14:3: mode must be one of eval, train; got 'training'",
+    "14:3: mode must be one of eval, train; got 'training'; did you mean 'train'?",
 ]
-TOP_LEVEL = "there are block, batch, tokens, chan, heads, dim, head_dim, attention, run"
+TOP_LEVEL = (
+    "there are block, batch, tokens, context_tokens, chan, heads, kv_heads, dim, context_dim, "
+    "head_dim, value_head_dim, ff_dim, layers, attention, positions, mask, cache, norm, "
+    "feed_forward, stack, image, recurrent, run"
+)
 NO_MAPPING = "a mapping of settings was expected, got a {}; write lines like 'heads: 4'"
 HEADS_3 = (
     "chan 64 is not divisible by heads 3 (64 = 3*21 + 1); nearest heads that divide 64: 2, 4. "
@@ -54,7 +58,7 @@ def problems_of(file):
 def test_every_mistake_of_a_file_comes_in_one_error(write_yaml):
     """A file with twelve mistakes gives twelve messages, each with its line and column."""
     found = problems_of(write_yaml(WRONG))
-    assert sorted(found) == sorted(f"block.yaml:{message}" for message in MESSAGES)
+    assert found == [f"block.yaml:{message}" for message in MESSAGES]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +74,14 @@ def test_every_mistake_of_a_file_comes_in_one_error(write_yaml):
         ("run:\n  zzz: 1", ("2:3: unknown key 'run.zzz'; there are run.device, run.dtype, run.seed, "
          "run.mode, run.grad")),
         ("4: 4", f"1:1: unknown key '4'; {TOP_LEVEL}"),
+        ("attention:\n  zzz: 1", ("2:3: unknown key 'attention.zzz'; `attntrace fields attention` "
+         "lists what there is")),
+        ("hiden_size: 64", "1:1: unknown key 'hiden_size'; did you mean 'hidden_size'?"),
+        ("attention: {num_heads: 4}", ("1:13: unknown key 'attention.num_heads'; did you mean "
+         "'heads'?")),
+        ("run: {rope_theta: 4}", ("1:7: unknown key 'run.rope_theta'; did you mean "
+         "'positions.theta'?")),
+        ("window: 4", "1:1: unknown key 'window'; did you mean 'attention.window' or 'mask.window'?"),
     ],
 )  # fmt: skip
 def test_an_unknown_key(text, message, write_yaml):
@@ -171,7 +183,7 @@ def test_a_value_where_a_section_was_expected(write_yaml):
     """A section given as a value is one problem, also where it has other settings."""
     assert problems_of(write_yaml("attention: sdpa\nrun: 7")) == [
         (
-            "block.yaml:1:1: attention is a section; a setting such as attention.impl was expected, "
+            "block.yaml:1:1: attention is a section; a setting such as attention.kind was expected, "
             "got sdpa"
         ),
         "block.yaml:2:1: run is a section; a setting such as run.device was expected, got 7",

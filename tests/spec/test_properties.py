@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from attntrace.errors import SettingsError
 from attntrace.spec import load, show
-from attntrace.spec.problems import field_paths
+from attntrace.spec.fields import fields
 
 untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 sizes = st.integers(1, 10**6)
@@ -91,7 +91,7 @@ def problems_of(*args, **kwargs):
     return ()
 
 
-paths = st.sampled_from([*field_paths(), "attention", "run", "zzz", "a(", "run.zzz", "heads.x"])
+paths = st.sampled_from([*fields(), "attention", "run", "zzz", "a(", "run.zzz", "heads.x"])
 values = st.none() | st.booleans() | st.integers(-9, 9999) | st.floats() | st.text(max_size=5)
 
 

@@ -38,7 +38,7 @@ def problems_of(*sets, **flags):
         ("run.grad=1", "grad must be true or false, got 1"),
         (
             "attention=4",
-            "attention is a section; a setting such as attention.impl was expected, got 4",
+            "attention is a section; a setting such as attention.kind was expected, got 4",
         ),
         ("run=[1]", "run is a section; a setting such as run.device was expected, got [1]"),
     ],
@@ -52,9 +52,9 @@ def test_every_set_and_flag_that_is_wrong_is_reported():
     """Problems of `--set` and of flags come in one error."""
     assert problems_of("heads", "run.sed=4", batch="0", tokens="-3") == [
         f"--set heads: {EXPECTED}",
+        "--set run.sed=4: unknown key 'run.sed'; did you mean 'run.seed'?",
         "--batch 0: batch must be a whole number >= 1, got 0",
         "--tokens -3: tokens must be a whole number >= 1, got -3",
-        "--set run.sed=4: unknown key 'run.sed'; did you mean 'run.seed'?",
     ]
 
 
@@ -87,7 +87,7 @@ def test_a_size_is_a_positive_whole_number(name, text, said):
         (
             "attention.qk_scale",
             "heads",
-            "qk_scale must be a finite number or one of head, none, embed, input; got 'heads'",
+            "qk_scale must be a finite number or one of head, none, embed, input; got 'heads'; did you mean 'head'?",
         ),
         (
             "attention.qk_scale",
@@ -104,13 +104,13 @@ def test_a_size_is_a_positive_whole_number(name, text, said):
         (
             "run.dtype",
             "float8",
-            "dtype must be one of float64, float32, bfloat16, float16; got 'float8'",
+            "dtype must be one of float64, float32, bfloat16, float16; got 'float8'; did you mean 'float64'?",
         ),
         ("run.seed", "-1", "seed must be a whole number >= 0, got -1"),
         (
             "run.seed",
             "9223372036854775808",
-            "seed must be a whole number < 9223372036854775808, got 9223372036854775808",
+            "seed must be a whole number <= 9223372036854775807, got 9223372036854775808",
         ),
     ],
 )

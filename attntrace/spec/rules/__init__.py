@@ -13,6 +13,7 @@ from attntrace.spec.rules.impl import impl_rules
 from attntrace.spec.rules.kinds import kind_rules
 from attntrace.spec.rules.mask import mask_rules
 from attntrace.spec.rules.positions import positions_rules
+from attntrace.spec.rules.recurrent import recurrent_rules
 from attntrace.spec.rules.sizes import size_rules
 from attntrace.spec.rules.stack import stack_rules
 from attntrace.spec.rules.vision import vision_rules
@@ -31,4 +32,5 @@ def rules(spec: Spec) -> Iterator[Problem]:
     yield from feed_forward_rules(spec)
     yield from stack_rules(spec)
     yield from vision_rules(spec)
+    yield from recurrent_rules(spec)
     yield from run_rules(spec)

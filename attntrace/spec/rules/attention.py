@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attntrace.errors import Problem
 from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.rules.belongs import misplaced
 
 
 def attention_rules(spec: Spec) -> Iterator[Problem]:
@@ -15,7 +16,9 @@ def attention_rules(spec: Spec) -> Iterator[Problem]:
     yield from _kv_heads(spec)
     yield from _skip(spec)
     yield from _projection(spec)
-    yield from _layout(spec)
+    if spec.attention.impl != "torch":  # which has a layout of its own
+        yield from _layout(spec)
+    yield from _late_scale(spec)
 
 
 def _kv_heads(spec: Spec) -> Iterator[Problem]:
@@ -48,6 +51,13 @@ def _kv_heads(spec: Spec) -> Iterator[Problem]:
 
 def _skip(spec: Spec) -> Iterator[Problem]:
     attention = spec.attention
+    if attention.skip in ("none", "input") and spec.block in STACKS:
+        yield Problem(
+            "attention.skip",
+            f"skip={attention.skip} is for block attention; layers of a stack always add their "
+            "input; leave skip at auto",
+        )
+        return
     if attention.skip == "input" and spec.dim != spec.chan:
         yield Problem(
             "attention.skip",
@@ -66,7 +76,14 @@ def _skip(spec: Spec) -> Iterator[Problem]:
         yield Problem(
             "attention.skip",
             "skip=value adds a token's own values to its output, and here there is not one value "
-            "a token and head (cross, cached, latent, or kv_heads < heads); use skip none",
+            "a token and head (cross, cached, latent, separate heads, or kv_heads < heads); use "
+            "skip none",
+        )
+    elif spec.embeds and spec.block in STACKS:
+        yield Problem(
+            "attention.skip",
+            "skip=value is for a first layer that takes another width, and here the tokens come in "
+            "chan wide; leave skip at auto",
         )
 
 
@@ -78,12 +95,15 @@ def _projection(spec: Spec) -> Iterator[Problem]:
             f"qkv={qkv} needs one input for q, k and v; with source=cross use qkv separate or "
             "kv-fused",
         )
-    elif qkv in ("fused", "conv", "kv-fused") and spec.adds_to_qk:
+    elif qkv in ("fused", "conv", "kv-fused") and (spec.adds_to_qk or spec.stack.queries):
+        what = "positions on qk" if spec.adds_to_qk else "queries"
         yield Problem(
             "attention.qkv",
-            f"qkv={qkv} needs one input, but positions on qk are added for q and k and never for "
-            "v; use qkv separate",
+            f"qkv={qkv} needs one input, but {what} are added for q and k and never for v; use "
+            "qkv separate",
         )
+    if spec.attention.impl == "torch":
+        return
     if qkv in ("fused", "conv") and len({attention.q_bias, attention.k_bias, attention.v_bias}) > 1:
         yield Problem(
             "attention.qkv",
@@ -97,15 +117,12 @@ def _projection(spec: Spec) -> Iterator[Problem]:
             f"qkv=kv-fused is one projection with one bias, got k_bias {_word(attention.k_bias)} "
             f"and v_bias {_word(attention.v_bias)}; use qkv separate",
         )
-    if attention.qkv_layout == "h3d" and spec.kv_heads != spec.heads:
+    h3d = attention.qkv_layout == "h3d" and not misplaced(spec, "attention.qkv_layout")
+    if h3d and spec.kv_heads != spec.heads:
         yield Problem(
             "attention.qkv_layout",
             f"qkv_layout=h3d gives every head its q, k and v, but kv_heads {spec.kv_heads} < heads "
             f"{spec.heads}; use 3hd",
-        )
-    if not attention.out_proj and attention.out_bias and "out_bias" in attention.model_fields_set:
-        yield Problem(
-            "attention.out_bias", "out_bias true has no projection to be in; set out_proj true"
         )
 
 
@@ -113,9 +130,10 @@ def _layout(spec: Spec) -> Iterator[Problem]:
     layout = spec.attention.layout
     if layout == "single" and spec.heads != 1:
         yield Problem(
-            "attention.layout", f"layout=single has no head axis, but heads={spec.heads}"
+            "attention.layout",
+            f"layout=single has no head axis, but heads={spec.heads}; use heads-first, or heads 1",
         )
-    if layout != "heads-first" and spec.kv_heads != spec.heads:
+    elif layout != "heads-first" and spec.kv_heads != spec.heads:
         yield Problem(
             "attention.layout",
             f"layout={layout} has as many kv heads as heads, got kv_heads {spec.kv_heads} and "
@@ -130,5 +148,18 @@ def _layout(spec: Spec) -> Iterator[Problem]:
         )
 
 
-def _word(flag: bool) -> str:  # noqa: FBT001 - a value to be named, not a switch
+def _late_scale(spec: Spec) -> Iterator[Problem]:
+    """Yield where a hidden score would not stay the smallest."""
+    at, scale, fill = spec.attention.scale_at, spec.scale, spec.mask.fill
+    if at != "masked_scores" or not spec.masks or misplaced(spec, "attention.scale_at"):
+        return
+    if scale is not None and scale <= 0:
+        yield Problem(
+            "attention.scale_at",
+            f"scale_at=masked_scores multiplies what the mask filled with {fill}, and {fill} times "
+            f"{scale:g} hides nothing; use scale_at scores",
+        )
+
+
+def _word(flag: bool) -> str:
     return "true" if flag else "false"

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 from attntrace.errors import Problem
 from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.rules.belongs import would_be
 
 _ITEM = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
-_MOE_ONLY = (
-    "experts", "experts_per_token", "expert_dim", "expert", "expert_impl", "shared_experts", "groups", "groups_per_token", "router", "normalize", "router_scale", "dense_layers",
-)  # fmt: skip
 
 
 def feed_forward_rules(spec: Spec) -> Iterator[Problem]:
@@ -18,17 +16,14 @@ def feed_forward_rules(spec: Spec) -> Iterator[Problem]:
     if spec.block not in STACKS:
         return
     part = spec.feed_forward
-    if part.ratio is not None and "ff_dim" in spec.model_fields_set:
-        yield Problem("feed_forward.ratio", "ff_dim and ratio are both given; leave one out")
+    if part.ratio is not None and spec.ff_dim != would_be(spec, "ff_dim"):
+        yield Problem(
+            "feed_forward.ratio",
+            f"ff_dim {spec.ff_dim} and ratio {part.ratio:g} are both given, and ratio*chan is "
+            f"{would_be(spec, 'ff_dim')}; leave one out",
+        )
     if part.kind == "moe":
         yield from _moe(spec)
-    else:
-        for name in _MOE_ONLY:
-            if name in part.model_fields_set:
-                yield Problem(
-                    f"feed_forward.{name}",
-                    f"{name} means nothing here; it goes with feed_forward.kind moe",
-                )
     if part.kind == "conv":
         yield from _conv(spec)
 
@@ -90,6 +85,14 @@ def no_grouped(spec: Spec) -> str | None:
     return None
 
 
+def expert_impl(spec: Spec) -> str:
+    """Return how the experts are computed, "loop" or "grouped", with "auto" decided."""
+    asked = spec.feed_forward.expert_impl
+    if asked != "auto":
+        return asked
+    return "grouped" if spec.run.dtype == "bfloat16" and no_grouped(spec) is None else "loop"
+
+
 def _conv(spec: Spec) -> Iterator[Problem]:
     if not spec.feed_forward.kernel % 2:
         yield Problem(
@@ -106,5 +109,6 @@ def _conv(spec: Spec) -> Iterator[Problem]:
         )
     elif spec.image.class_token:
         yield Problem(
-            "image.class_token", "feed_forward.kind conv works on a map, where a class token has no place"
+            "image.class_token",
+            "feed_forward.kind conv works on a map, where a class token has no place",
         )

@@ -18,39 +18,10 @@ def impl_rules(spec: Spec) -> Iterator[Problem]:
     if attention.impl == "torch":
         yield from _torch_sizes(spec)
         yield from _torch_choices(spec)
-    elif attention.need_weights != "none":
-        reason = {
-            "sdpa": "impl=sdpa never materialises the weights; use impl torch, or impl eager",
-            "eager": "impl=eager shows them as probs in any case; leave need_weights at none",
-        }[attention.impl]
-        yield Problem("attention.need_weights", reason)
-    if attention.impl in ("sdpa", "torch"):
-        yield from _kernel(spec)
-
-
-def _kernel(spec: Spec) -> Iterator[Problem]:
-    """Yield what needs the scores as a tensor."""
-    impl, attention = spec.attention.impl, spec.attention
-    if attention.softcap is not None:
+    if attention.impl != "eager" and attention.softcap is not None:
         yield Problem(
-            "attention.softcap", f"impl={impl} cannot soft-cap the scores; use impl eager"
-        )
-    if attention.scale_at != "q":
-        yield Problem(
-            "attention.scale_at",
-            f"impl={impl} scales inside its kernel; leave scale_at out, or use impl eager",
-        )
-    if attention.layout not in ("heads-first", "single"):
-        yield Problem(
-            "attention.layout",
-            f"impl={impl} has its own layout, got layout {attention.layout}; use heads-first, "
-            "or impl eager",
-        )
-    if spec.mask.fill != "-inf":
-        yield Problem(
-            "mask.fill",
-            f"impl={impl} fills with -inf, got fill {spec.mask.fill}; leave fill out, or use impl "
-            "eager",
+            "attention.softcap",
+            f"impl={attention.impl} cannot soft-cap the scores; use impl eager",
         )
 
 

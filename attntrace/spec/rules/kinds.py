@@ -28,16 +28,16 @@ def _plain(spec: Spec) -> Iterator[Problem]:
     kind, attention = spec.kind, spec.attention
     if kind == "window":
         return
-    if attention.impl != "eager" and not (kind in ("mla", "separate-heads", "shared-head") and attention.impl == "sdpa"):
+    if attention.impl != "eager" and not (
+        kind in ("mla", "separate-heads", "shared-head") and attention.impl == "sdpa"
+    ):
         yield Problem(
             "attention.impl",
             f"impl={attention.impl} computes softmax(q k^T) v, not what kind {kind} does; "
             "use impl eager",
         )
     if attention.qkv != "auto" and kind in ("mla", "shared-head", "separate-heads"):
-        yield Problem(
-            "attention.qkv", f"kind {kind} has its own projections; leave qkv out"
-        )
+        yield Problem("attention.qkv", f"kind {kind} has its own projections; leave qkv out")
     if attention.qk_norm != "none" and kind in ("mla", "additive"):
         yield Problem(
             "attention.qk_norm",
@@ -46,8 +46,10 @@ def _plain(spec: Spec) -> Iterator[Problem]:
         )
     if attention.softcap is not None and kind in ("additive", "linear"):
         yield Problem(
-            "attention.softcap", f"kind {kind} has no scores to cap; leave softcap out"
-            if kind == "linear" else "kind additive bounds its scores by tanh; leave softcap out"
+            "attention.softcap",
+            f"kind {kind} has no scores to cap; leave softcap out"
+            if kind == "linear"
+            else "kind additive bounds its scores by tanh; leave softcap out",
         )
 
 
@@ -77,18 +79,24 @@ def _mla(spec: Spec) -> Iterator[Problem]:
             f"kind mla turns its rope_head_dim features by rope, got positions "
             f"{spec.positions.kind}; use rope",
         )
-    if spec.cross or attention.layout != "heads-first":
-        yield Problem("attention.kind", "kind mla is self-attention, heads first")
+    if crosses(spec):
+        yield Problem(
+            "attention.kind",
+            "kind mla makes k and v from the tokens' own latent, and has no place for a context; "
+            "use kind mha",
+        )
+    if attention.layout != "heads-first":
+        yield Problem("attention.layout", f"kind mla is heads-first, got layout {attention.layout}")
 
 
 def _additive(spec: Spec) -> Iterator[Problem]:
     if spec.attention.align_dim is None:
         yield Problem("attention.kind", "attention.kind additive needs align_dim")
-    if spec.attention.qk_scale not in ("head", "none"):
+    elif spec.head_dim != spec.attention.align_dim:
         yield Problem(
-            "attention.qk_scale",
-            "kind additive has no product to scale: its scores are v^T tanh(W_q q + W_k k); "
-            "leave qk_scale out",
+            "head_dim",
+            f"in kind additive q and k are align_dim {spec.attention.align_dim} wide, got head_dim "
+            f"{spec.head_dim}; leave head_dim out",
         )
     if spec.attention.layout not in ("heads-first", "single"):
         yield Problem(
@@ -146,17 +154,33 @@ def _window(spec: Spec) -> Iterator[Problem]:
             f"feature map {grid[0]}x{grid[1]} is not divisible by window {window}; "
             f"allowed: {', '.join(map(str, fitting))}",
         )
-    if spec.masks or spec.cross or spec.cache.past is not None or spec.image.class_token:
+    if spec.masks or crosses(spec) or spec.cache.past is not None or spec.image.class_token:
         yield Problem(
             "attention.kind",
-            "kind window is self-attention over a map, without class token, mask or cache",
+            "kind window is self-attention over a map, without class token, mask, cache or context",
         )
-    if attention.impl == "torch" or attention.layout != "heads-first":
-        yield Problem("attention.impl", "kind window is eager or sdpa, heads first")
+    if attention.impl == "torch":
+        yield Problem("attention.impl", "kind window is eager or sdpa, got impl torch")
+    if attention.layout != "heads-first":
+        yield Problem(
+            "attention.layout", f"kind window is heads-first, got layout {attention.layout}"
+        )
+    if spec.positions_on in ("qk", "scores") and spec.positions.kind != "swin":
+        yield Problem(
+            "positions.kind",
+            f"positions {spec.positions.kind} are places in the whole sequence, and kind window "
+            "attends inside windows; use swin, or positions on the input",
+        )
 
 
 def _per_head(spec: Spec) -> Iterator[Problem]:
-    kind, attention = spec.kind, spec.attention
+    kind = spec.kind
+    if kind == "shared-head" and crosses(spec) and spec.context_dim != spec.width:
+        yield Problem(
+            "context_dim",
+            f"kind shared-head cuts the context of width context_dim {spec.context_dim} into "
+            f"heads*head_dim {spec.width}; set context_dim {spec.width}",
+        )
     if kind == "shared-head" and spec.dim != spec.width:
         yield Problem(
             "attention.kind",
@@ -169,8 +193,33 @@ def _per_head(spec: Spec) -> Iterator[Problem]:
             f"kind shared-head cuts q, k and v from the same features, head_dim {spec.head_dim} "
             f"each, got value_head_dim {spec.value_head_dim}; leave it out",
         )
-    if kind == "separate-heads" and attention.layout != "heads-first":
-        yield Problem("attention.layout", "kind separate-heads computes one head after the other; leave layout out")
+    if kind == "separate-heads":
+        yield from _one_by_one(spec)
+
+
+def _one_by_one(spec: Spec) -> Iterator[Problem]:
+    """Yield what the heads of kind separate-heads cannot share."""
+    if spec.attention.layout != "heads-first":
+        yield Problem(
+            "attention.layout",
+            "kind separate-heads computes one head after the other; leave layout out",
+        )
+    if spec.positions_on == "scores":
+        yield Problem(
+            "positions.kind",
+            f"positions {spec.positions.kind} have a bias for each head, and kind separate-heads "
+            "computes one head after the other; use kind mha",
+        )
+    if spec.cache.past is not None:
+        yield Problem(
+            "cache.past", "kind separate-heads has no cache; use kind mha, or leave cache out"
+        )
+
+
+def crosses(spec: Spec) -> bool:
+    """Whether keys and values come from a context somewhere in this block."""
+    in_stack = spec.block == "decoder" and spec.stack.cross
+    return spec.cross or in_stack or spec.block == "encoder-decoder"
 
 
 def _and(words: list[str]) -> str:

@@ -19,20 +19,22 @@ def mask_rules(spec: Spec) -> Iterator[Problem]:
             yield Problem(
                 "mask.kind",
                 f"mask={mask} needs queries and keys of one sequence; source=cross has "
-                f"{spec.tokens} queries and {spec.keys} keys",
+                f"{spec.tokens} queries and {spec.key_tokens} keys",
             )
     if "sliding" in spec.masks and spec.mask.window is None:
         yield Problem(
             "mask.kind", "mask=sliding needs window, the keys that a query sees, itself included"
         )
+    yield from _queries(spec)
     yield from _lengths(spec)
+    yield from _alone(spec)
     yield from _fill(spec)
     yield from _cache(spec)
 
 
 def _lengths(spec: Spec) -> Iterator[Problem]:
     lengths = spec.mask.lengths
-    keys = spec.context_tokens if spec.block == "encoder-decoder" else spec.keys
+    keys = spec.context_tokens if spec.block == "encoder-decoder" else spec.key_tokens
     if lengths is None or keys is None:
         return
     if len(lengths) != spec.batch:
@@ -43,6 +45,33 @@ def _lengths(spec: Spec) -> Iterator[Problem]:
     elif max(lengths) > keys:
         yield Problem(
             "mask.lengths", f"lengths must be at most the {keys} keys, got {max(lengths)}"
+        )
+
+
+def _queries(spec: Spec) -> Iterator[Problem]:
+    asked = [mask for mask in spec.masks if mask != "padding" and spec.mask.kind != "auto"]
+    if spec.stack.queries and spec.block == "encoder-decoder" and asked:
+        yield Problem(
+            "mask.kind",
+            f"mask={asked[0]} needs an order, and queries have none; use mask.kind padding, or "
+            "leave it out",
+        )
+
+
+def _alone(spec: Spec) -> Iterator[Problem]:
+    """Yield where padding hides every key that a sliding window leaves to the last query."""
+    window, lengths, keys = spec.mask.window, spec.mask.lengths, spec.key_tokens
+    if not {"padding", "sliding"} <= set(spec.masks) or window is None:
+        return
+    if spec.mask.fill != "-inf" or spec.block == "encoder-decoder":
+        return  # there padding is the encoder's, and the window the decoder's
+    shortest = min(lengths) if lengths else max(1, keys - 1)
+    if shortest <= keys - window:
+        yield Problem(
+            "mask.lengths",
+            f"a sequence of {shortest} has only padding among the {window} of {keys} keys that its "
+            "last query sees, and a softmax of nothing is NaN in eager, 0 in a kernel; use window "
+            f"{keys - shortest + 1} or more, or fill min",
         )
 
 

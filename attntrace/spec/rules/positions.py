@@ -11,20 +11,24 @@ from attntrace.spec.positions import PLACES
 
 def positions_rules(spec: Spec) -> Iterator[Problem]:
     """Yield what is wrong in the positions section."""
-    if spec.block not in ("attention", *STACKS, "patch-embed"):
+    if spec.block not in ("attention", *STACKS, "patch-embed", "t2t"):
         return
     positions = spec.positions
     kind, place = positions.kind, positions.on
     if place != "auto" and place not in PLACES[kind]:
         places = ", ".join(PLACES[kind]) if kind != "none" else "nothing"
         yield Problem("positions.on", f"positions {kind} act on {places}, got on {place}")
-    elif spec.block == "patch-embed" and spec.positions_on not in ("input", "none"):
+    elif spec.block in ("patch-embed", "t2t") and spec.positions_on not in ("input", "none"):
         yield Problem(
             "positions.kind",
-            f"block patch-embed adds positions to its tokens; {kind} act on {spec.positions_on}",
+            f"block {spec.block} adds positions to its tokens; {kind} act on {spec.positions_on}",
         )
-    if spec.cross and spec.positions_on in ("scores", "value") and kind in ("swin", "conv"):
-        yield Problem("positions.kind", f"positions {kind} need keys of the tokens' own, got source cross")
+    if spec.cross and spec.positions_on in ("scores", "value"):
+        yield Problem(
+            "positions.kind",
+            f"positions {kind} need keys of the tokens' own, got source cross; use none, or "
+            "positions on the input",
+        )
     if kind == "rope":
         yield from _rope(spec)
     if kind == "learned":
@@ -37,13 +41,11 @@ def positions_rules(spec: Spec) -> Iterator[Problem]:
 
 def _rope(spec: Spec) -> Iterator[Problem]:
     positions, mla = spec.positions, spec.kind == "mla"
-    if spec.rotary_dim % 2 or not spec.rotary_dim:
-        what = (
-            f"rope_head_dim {spec.rotary_dim}"
-            if mla
-            else f"head_dim {spec.head_dim}"
-            + (f"*fraction {positions.fraction:g} = {spec.rotary_dim}" if positions.fraction != 1 else "")
-        )
+    ranked = not mla or spec.attention.rope_head_dim is not None  # else another rule asks for it
+    if ranked and (spec.rotary_dim % 2 or not spec.rotary_dim):
+        what = f"rope_head_dim {spec.rotary_dim}" if mla else f"head_dim {spec.head_dim}"
+        if positions.fraction != 1 and not mla:
+            what += f"*fraction {positions.fraction:g} = {spec.rotary_dim}"
         yield Problem("positions.kind", f"rope needs an even rotary width, got {what}")
     if mla and positions.fraction != 1:
         yield Problem(
@@ -57,7 +59,8 @@ def _rope(spec: Spec) -> Iterator[Problem]:
 
 
 def _learned(spec: Spec) -> Iterator[Problem]:
-    needed = spec.past + spec.tokens if not spec.cross else max(spec.tokens, spec.keys)
+    both = spec.cross or spec.block == "encoder-decoder"
+    needed = max(spec.first_place + spec.tokens, (spec.context_tokens or 0) if both else 0)
     if spec.positions.max is not None and needed > spec.positions.max:
         yield Problem(
             "positions.max",
@@ -68,11 +71,12 @@ def _learned(spec: Spec) -> Iterator[Problem]:
 
 def _t5(spec: Spec) -> Iterator[Problem]:
     positions = spec.positions
-    one_way = positions.buckets // (1 if "causal" in spec.masks else 2)
+    both_ways = "causal" not in spec.masks or spec.block == "encoder-decoder"
+    one_way = positions.buckets // (2 if both_ways else 1)
     if one_way < 2:
         yield Problem(
             "positions.buckets",
-            f"buckets must be at least 4, 2 in a causal mask, got {positions.buckets}",
+            f"buckets must be at least 4, or 2 where all masks are causal, got {positions.buckets}",
         )
     elif positions.max_distance <= one_way // 2:
         yield Problem(
@@ -92,23 +96,76 @@ def _on_map(spec: Spec) -> Iterator[Problem]:
             f"positions {kind} need a map, and tokens {spec.tokens} is no square; set image.map, "
             "such as 8x12",
         )
-    if kind == "sine-2d" and spec.chan % 4:
+    if spec.block == "encoder-decoder" and not spec.stack.queries:
         yield Problem(
             "positions.kind",
-            f"sine-2d gives a quarter of chan to each of sin and cos of row and column; chan "
-            f"{spec.chan} is not divisible by 4",
+            f"positions {kind} lie on a map, and the decoder's tokens do not; use stack.queries, "
+            "as DETR does, or other positions",
         )
-    if kind == "learned-2d" and spec.chan % 2:
+    if spec.cache.past is not None:
         yield Problem(
-            "positions.kind",
-            f"learned-2d gives half of chan to the row and half to the column; chan {spec.chan} "
-            "is odd",
+            "cache.past",
+            f"positions {kind} lie on a map, which a decode step has no more of than its tokens; "
+            "leave cache out",
         )
     if kind == "swin" and spec.kind != "window":
+        yield Problem("positions.kind", "swin is a bias inside windows; use attention.kind window")
+    if kind in ("sine-2d", "learned-2d"):
+        yield from _split_in_two(spec)
+    if kind == "conv":
+        yield from _conv(spec)
+
+
+def _split_in_two(spec: Spec) -> Iterator[Problem]:
+    """Yield what 2-D positions need: a width to share out, and one map for all tokens."""
+    kind = spec.positions.kind
+    name = "chan" if spec.embeds else "context_dim" if spec.block == "encoder-decoder" else "dim"
+    width = getattr(spec, name)
+    if kind == "sine-2d" and width % 4:
         yield Problem(
-            "positions.kind", "swin is a bias inside windows; use attention.kind window"
+            "positions.kind",
+            f"sine-2d gives a quarter of {name} to each of sin and cos of row and column; {name} "
+            f"{width} is not divisible by 4",
         )
-    if kind == "conv" and not spec.positions.kernel % 2:
+    if kind == "learned-2d" and width % 2:
+        yield Problem(
+            "positions.kind",
+            f"learned-2d gives half of {name} to the row and half to the column; {name} {width} "
+            "is odd",
+        )
+    if spec.cross:
+        yield Problem(
+            "positions.kind",
+            f"positions {kind} lie on a map, and source=cross has two sequences; use block "
+            "encoder-decoder, or other positions",
+        )
+
+
+def _conv(spec: Spec) -> Iterator[Problem]:
+    """Yield what a convolution of the values needs."""
+    if not spec.positions.kernel % 2:
         yield Problem(
             "positions.kernel", f"kernel must be odd to keep the map, got {spec.positions.kernel}"
         )
+    if spec.kv_heads != spec.heads:
+        yield Problem(
+            "positions.kind",
+            f"positions conv work on the values of every head, got kv_heads {spec.kv_heads} and "
+            f"heads {spec.heads}; leave kv_heads out",
+        )
+    if spec.image.class_token:
+        yield Problem(
+            "image.class_token", "positions conv work on a map, where a class token has no place"
+        )
+    if ordered(spec):
+        yield Problem(
+            "positions.kind",
+            f"positions conv mix every value with its neighbours, later ones too, which mask "
+            f"{ordered(spec)} is there to hide; use other positions, or mask.kind none",
+        )
+
+
+def ordered(spec: Spec) -> str:
+    """Return the mask that hides later keys, empty where there is none; DETR's queries have none."""
+    masks = [mask for mask in spec.masks if mask != "padding"]
+    return masks[0] if masks and not spec.stack.queries else ""

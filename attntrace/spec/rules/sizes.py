@@ -8,14 +8,18 @@ from math import isqrt
 
 from attntrace.errors import Problem
 from attntrace.spec import defaults
-from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.block import Spec
 
 
 def size_rules(spec: Spec) -> Iterator[Problem]:
     """Yield what is wrong between the sizes."""
-    if spec.block in ("patch-embed", "t2t", "rnn-seq2seq"):
-        return
-    yield from _heads(spec)
+    if spec.block not in ("patch-embed", "t2t", "rnn-seq2seq"):
+        yield from _heads(spec)
+        yield from _kv_heads(spec)
+    yield from _context(spec)
+
+
+def _kv_heads(spec: Spec) -> Iterator[Problem]:
     if spec.heads % spec.kv_heads:
         allowed = ", ".join(str(n) for n in divisors(spec.heads))
         yield Problem(
@@ -23,19 +27,21 @@ def size_rules(spec: Spec) -> Iterator[Problem]:
             f"heads {spec.heads} is not a multiple of kv_heads {spec.kv_heads}; each kv head must "
             f"serve the same number of query heads (allowed: {allowed})",
         )
-    yield from _context(spec)
 
 
 def _heads(spec: Spec) -> Iterator[Problem]:
     given = spec.model_fields_set
-    whole = defaults.attended({"block": spec.block, "chan": spec.chan, "image": spec.image})
-    derived = "head_dim" not in given and spec.kind != "mla"
-    if whole % spec.heads and derived:
-        yield Problem("heads", indivisible("chan", whole, "heads", spec.heads))
+    if spec.block == "psa":
+        inner = defaults.attended({"block": "psa", "chan": spec.chan, "image": spec.image})
+        if inner % spec.heads and "value_head_dim" not in given:
+            yield Problem("heads", indivisible("chan*expansion", inner, "heads", spec.heads))
         return
-    if spec.attention.out_proj or spec.block not in ("attention", *STACKS):
+    free = "value_head_dim" if spec.kind == "additive" else "head_dim"
+    if spec.chan % spec.heads and free not in given and spec.kind != "mla":
+        advice = f"{indivisible('chan', spec.chan, 'heads', spec.heads)}. Or set {free}"
+        yield Problem("heads", advice)
         return
-    if spec.value_width != spec.chan:
+    if not spec.attention.out_proj and spec.value_width != spec.chan:
         yield Problem(
             "attention.out_proj",
             f"without an output projection the layer returns heads*value_head_dim "
@@ -46,13 +52,14 @@ def _heads(spec: Spec) -> Iterator[Problem]:
 
 def _context(spec: Spec) -> Iterator[Problem]:
     """Yield what is missing of the context that keys and values come from."""
+    wanted = spec.cross or spec.block in ("encoder-decoder", "rnn-seq2seq")
+    wanted = wanted or (spec.block == "decoder" and spec.stack.cross)
     needs = {
         "encoder-decoder": "encoder-decoder needs context_tokens, the length of what is encoded",
         "rnn-seq2seq": "rnn-seq2seq needs context_tokens, the length of the source sequence",
         "decoder": "stack.cross needs context_tokens, the length of the key/value sequence",
         "attention": "source=cross needs context_tokens, the length of the key/value sequence",
     }
-    wanted = spec.cross or spec.stack.cross or spec.block in ("encoder-decoder", "rnn-seq2seq")
     if wanted and spec.context_tokens is None and spec.block in needs:
         yield Problem("context_tokens", needs[spec.block])
 
@@ -64,7 +71,7 @@ def indivisible(whole_name: str, whole: int, part_name: str, part: int) -> str:
     return (
         f"{whole_name} {whole} is not divisible by {part_name} {part} "
         f"({whole} = {part}*{quotient} + {rest}); "
-        f"nearest {part_name} that divide {whole}: {near}. Or set head_dim"
+        f"nearest {part_name} that divide {whole}: {near}"
     )
 
 

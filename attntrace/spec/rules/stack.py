@@ -15,6 +15,7 @@ def stack_rules(spec: Spec) -> Iterator[Problem]:
     yield from _embedding(spec)
     yield from _head(spec)
     yield from _norm(spec)
+    yield from _parallel(spec)
     yield from _width(spec)
 
 
@@ -28,18 +29,9 @@ def _embedding(spec: Spec) -> Iterator[Problem]:
             f"{spec.chan}, and a reshape would fail three calls later; set embedding_dim "
             f"{spec.chan}, or project true",
         )
-    ids_only = {
-        "embedding_dim": width is not None,
-        "project": stack.project,
-        "embedding_scale": stack.embedding_scale,
-        "token_types": bool(stack.token_types),
-    }
-    for name, asked in ids_only.items():
-        if asked and stack.vocab is None:
-            yield Problem(f"stack.{name}", f"{name} needs an embedding table; set stack.vocab")
     if spec.stem != "none" and stack.vocab is not None:
         yield Problem("stack.vocab", "an image has no token ids; leave vocab or image.stem out")
-    if stack.queries and stack.vocab is not None:
+    if stack.queries and spec.block == "encoder-decoder" and stack.vocab is not None:
         yield Problem("stack.vocab", "queries take the place of token ids; leave vocab out")
 
 
@@ -49,29 +41,29 @@ def _head(spec: Spec) -> Iterator[Problem]:
         yield Problem("stack.head", "head=vocab needs stack.vocab")
     if stack.head == "classes" and stack.classes is None:
         yield Problem("stack.head", "head=classes needs stack.classes")
-    if stack.classes is not None and stack.head != "classes":
-        yield Problem("stack.classes", "classes means nothing here; it goes with stack.head classes")
-    if stack.tied and stack.head != "vocab":
-        yield Problem("stack.tied", "tied means nothing here; it goes with stack.head vocab")
-    elif stack.tied and stack.embedding_dim not in (None, spec.chan):
+    if stack.tied and stack.head == "vocab" and stack.embedding_dim not in (None, spec.chan):
         yield Problem(
             "stack.tied",
             f"a tied head takes embedding_dim {stack.embedding_dim} features and gets chan "
             f"{spec.chan}; leave tied out",
         )
-    if stack.head_bias and stack.head == "none":
-        yield Problem("stack.head_bias", "head_bias means nothing here; it goes with stack.head")
-    if stack.queries and "tokens" not in spec.model_fields_set:
+    if stack.all_layers and stack.head != "none":
+        yield Problem(
+            "stack.all_layers",
+            f"all_layers returns what every layer made, and head {stack.head} takes that of one; "
+            "leave one of them out",
+        )
+    if stack.queries and spec.block == "encoder-decoder" and "tokens" not in spec.model_fields_set:
         yield Problem("tokens", "queries need tokens, the number of queries, such as 100")
 
 
 def _norm(spec: Spec) -> Iterator[Problem]:
-    norm, part = spec.norm, spec.feed_forward.kind
-    if norm.place == "parallel" and (part == "none" or spec.stack.cross or spec.block == "encoder-decoder"):
+    norm = spec.norm
+    if norm.kind == "batchnorm" and spec.run.mode == "train" and spec.batch * spec.tokens == 1:
         yield Problem(
-            "norm.place",
-            "parallel sets attention and feed-forward side by side: it needs a feed_forward, and "
-            "has no place for cross-attention",
+            "norm.kind",
+            "batchnorm in train mode has the variance of batch*tokens values, and one value has "
+            "none; use run.mode eval, or more tokens",
         )
     if spec.stack.dropout_place == "after-norm" and norm.place != "post":
         yield Problem(
@@ -81,15 +73,34 @@ def _norm(spec: Spec) -> Iterator[Problem]:
         )
 
 
+def _parallel(spec: Spec) -> Iterator[Problem]:
+    if spec.norm.place != "parallel":
+        return
+    crosses = spec.stack.cross or spec.block == "encoder-decoder"
+    if spec.feed_forward.kind == "none" or crosses:
+        yield Problem(
+            "norm.place",
+            "parallel sets attention and feed-forward side by side: it needs a feed_forward, and "
+            "has no place for cross-attention; use pre",
+        )
+    if spec.attention.skip == "value":
+        yield Problem(
+            "norm.place",
+            "parallel adds both parts to x, and skip=value adds the values in place of x; use pre",
+        )
+
+
 def _width(spec: Spec) -> Iterator[Problem]:
-    """Yield where the residual of the first layer cannot add what comes in."""
+    """Yield where the residual of a first layer cannot add what comes in."""
     if spec.embeds:
         return
-    if spec.dim != spec.chan and spec.attention.skip != "value":
-        yield Problem(
-            "dim",
-            f"the first layer adds x of width dim {spec.dim} to an output of width chan "
-            f"{spec.chan}; set dim {spec.chan}, or attention.skip value",
-        )
-    if spec.attention.skip == "value" and (spec.layers > 1 and spec.dim != spec.chan):
-        return
+    narrow = {} if spec.stack.queries else {"dim": spec.dim}
+    if spec.block == "encoder-decoder":
+        narrow["context_dim"] = spec.context_dim
+    for name, width in narrow.items():
+        if width != spec.chan and spec.attention.skip != "value":
+            yield Problem(
+                name,
+                f"the first layer adds x of width {name} {width} to an output of width chan "
+                f"{spec.chan}; set {name} {spec.chan}, or attention.skip value",
+            )

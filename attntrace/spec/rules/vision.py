@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from attntrace.errors import Problem
 from attntrace.spec import defaults
-from attntrace.spec.block import Spec
+from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.rules.positions import ordered
 
 
 def vision_rules(spec: Spec) -> Iterator[Problem]:
@@ -15,13 +16,14 @@ def vision_rules(spec: Spec) -> Iterator[Problem]:
         yield from _patches(spec)
     elif spec.stem == "t2t":
         yield from _splits(spec)
+        yield from _token_block(spec)
     if spec.stem != "none":
         yield from _follows(spec)
     elif spec.image.map is not None:
         yield from _map(spec)
     if spec.block == "psa":
         yield from _psa(spec)
-    if spec.attention.qkv == "conv" and spec.block in ("attention", "encoder"):
+    if spec.attention.qkv == "conv" and spec.block in ("attention", *STACKS):
         yield from _conv(spec)
 
 
@@ -62,10 +64,23 @@ def _splits(spec: Spec) -> Iterator[Problem]:
             return
 
 
+def _token_block(spec: Spec) -> Iterator[Problem]:
+    """Yield a kernel that no token block can use; a stack's own layers have rules of their own."""
+    if spec.block == "t2t" and spec.attention.impl == "torch":
+        yield Problem(
+            "attention.impl",
+            "nn.MultiheadAttention takes as many features as it returns, and a soft split's tokens "
+            "are wider than token_dim; use impl eager or sdpa",
+        )
+
+
 def _follows(spec: Spec) -> Iterator[Problem]:
     """Yield sizes that were given although the image decides them."""
     given = {"block": spec.block, "image": spec.image}
-    for name, expected in (("tokens", defaults.tokens(given)), ("dim", defaults.dim({**given, "chan": spec.chan}))):
+    for name, expected in (
+        ("tokens", defaults.tokens(given)),
+        ("dim", defaults.dim({**given, "chan": spec.chan})),
+    ):
         if getattr(spec, name) != expected:
             yield Problem(
                 name,
@@ -93,11 +108,23 @@ def _psa(spec: Spec) -> Iterator[Problem]:
             "image.expansion",
             f"chan {spec.chan}*expansion {spec.image.expansion:g} = {inner:g} is no whole number",
         )
-    elif spec.value_width != inner:
+    elif "value_head_dim" in spec.model_fields_set and spec.value_width != inner:
         yield Problem(
             "value_head_dim",
             f"heads*value_head_dim {spec.value_width} is not the {int(inner)} channels that PSA "
             "attends to; leave value_head_dim out",
+        )
+    if spec.map is None:
+        yield Problem(
+            "image.map",
+            f"psa works on a map, and tokens {spec.tokens} is no square; set image.map, such as "
+            "8x12",
+        )
+    if spec.run.mode == "train" and spec.batch * spec.tokens == 1:
+        yield Problem(
+            "run.mode",
+            "psa's batch norms in train mode have the variance of batch*tokens values, and one "
+            "value has none; use run.mode eval, or more tokens",
         )
     if spec.dim != spec.chan:
         yield Problem(
@@ -112,6 +139,18 @@ def _conv(spec: Spec) -> Iterator[Problem]:
             "attention.conv_kernel",
             f"conv_kernel must be odd to keep the map, got {spec.attention.conv_kernel}",
         )
+    if spec.block not in ("attention", "encoder") or spec.cache.past is not None:
+        yield Problem(
+            "attention.qkv",
+            "qkv=conv works on a map, and the tokens of a decoder lie on none; use qkv fused or "
+            "separate",
+        )
+    elif spec.attention.conv_kernel > 1 and ordered(spec):
+        yield Problem(
+            "attention.conv_kernel",
+            f"a kernel of {spec.attention.conv_kernel} mixes every token with its neighbours, later "
+            f"ones too, which mask {ordered(spec)} is there to hide; use conv_kernel 1",
+        )
     if spec.map is None:
         yield Problem(
             "image.map",
@@ -119,4 +158,6 @@ def _conv(spec: Spec) -> Iterator[Problem]:
             "8x12",
         )
     elif spec.image.class_token:
-        yield Problem("image.class_token", "qkv=conv works on a map, where a class token has no place")
+        yield Problem(
+            "image.class_token", "qkv=conv works on a map, where a class token has no place"
+        )
