@@ -5,9 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from attntrace.blocks.attention import attention
+from attntrace.blocks.attention.kv import Repeat
+from attntrace.blocks.attention.layer import ATTENDS
 from attntrace.blocks.axes import Axes
 from attntrace.blocks.guidance import Guidance
 from attntrace.blocks.guide import NOTHING, Past
+from attntrace.blocks.heads import HeadLayout
 from attntrace.blocks.positions.absolute import InputPositions
 from attntrace.capture.tap import Tap, Taps
 from attntrace.spec import Spec
@@ -63,6 +66,41 @@ class AttentionBlock(nn.Module):
         if self.adds_input:
             out = tap.out(x + out)
         return out if past is None else (out, guide.present[0])
+
+
+class BareAttention(nn.Module):
+    """q, k and v come in, and the context goes out: nothing is projected.
+
+    Shapes: q (batch, heads, tokens, head_dim), k (batch, heads, keys, head_dim), v (batch, heads,
+    keys, value_head_dim), in the layout of the spec, lengths (batch,) or None -> context (batch,
+    heads, tokens, value_head_dim).
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        a, layout = Axes.of(spec), HeadLayout(spec.attention.layout)
+        self.guidance = Guidance(spec, a) if needs_guidance(spec) else None
+        self.repeat = Repeat(spec, a) if spec.kv_heads != spec.heads else None
+        self.attend = ATTENDS.get(spec.kind, ATTENDS[spec.attention.impl])(spec, a)
+        self.tap = Taps(
+            Tap("q", layout.axes(a.batch, a.heads, a.tokens, a.head_dim), "what tokens look for"),
+            Tap("k", layout.axes(a.batch, a.kv_heads, a.keys, a.head_dim), "what they offer"),
+            Tap("v", layout.axes(a.batch, a.kv_heads, a.keys, a.value_head_dim), "what they pass on"),
+        )  # fmt: skip
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return what each query finds."""
+        q, k, v = self.tap.q(q), self.tap.k(k), self.tap.v(v)
+        guide = NOTHING if self.guidance is None else self.guidance.of_scores(q, lengths)
+        if self.repeat is not None:
+            k, v = self.repeat(k, v)
+        context: Tensor = self.attend(q, k, v, guide)
+        return context
+
+
+def attention_block(spec: Spec) -> AttentionBlock | BareAttention:
+    """Return the block `attention` of a spec, with its projections or without."""
+    return (BareAttention if spec.qkv == "none" else AttentionBlock)(spec)
 
 
 def needs_guidance(spec: Spec) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from attntrace.blocks.attention_block import AttentionBlock
+from attntrace.blocks.attention_block import attention_block
 from attntrace.blocks.inputs import dtype_of, first_line
 from attntrace.blocks.recurrent import RnnSeq2Seq
 from attntrace.blocks.stack.encoder_decoder import EncoderDecoder
@@ -17,7 +17,7 @@ from attntrace.errors import BuildError
 from attntrace.spec import Spec
 
 BLOCKS: dict[str, Callable[[Spec], nn.Module]] = {
-    "attention": AttentionBlock,
+    "attention": attention_block,
     "encoder": StackBlock,
     "decoder": StackBlock,
     "encoder-decoder": EncoderDecoder,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
 from attntrace.blocks.axes import Axes
@@ -26,7 +28,8 @@ class Guidance(nn.Module):
     def __init__(self, spec: Spec, axes: Axes) -> None:
         super().__init__()
         kind = spec.positions.kind
-        self.masks, self.keys = set(spec.masks), spec.key_tokens
+        self.masks = set(spec.masks)
+        self.tokens, self.keys = spec.tokens, spec.key_tokens
         self.cached = spec.cache.past is not None and spec.past > 0
         self.mask = Mask(spec, axes) if spec.masks else None
         self.rotary = RotaryTable(spec, axes) if kind == "rope" else None
@@ -42,18 +45,21 @@ class Guidance(nn.Module):
         self, x: Tensor, lengths: Tensor | None = None, context: Tensor | None = None
     ) -> Guide:
         """Return what the layers are told beside x."""
-        mask = None
-        if self.mask is not None:
-            mask = self.mask(x.shape[1], self.keys, lengths, x.device)
+        guide = self.of_scores(x, lengths)
         q_positions = None if self.positions is None else self.positions(x)
         k_positions = q_positions
         if self.context_positions is not None and context is not None:
             k_positions = self.context_positions(context)
+        rotary = None if self.rotary is None else self.rotary(x)
+        return replace(guide, rotary=rotary, q_positions=q_positions, k_positions=k_positions)
+
+    def of_scores(self, like: Tensor, lengths: Tensor | None = None) -> Guide:
+        """Return the part that is about scores: mask and bias, with the device of `like`."""
+        mask = None
+        if self.mask is not None:
+            mask = self.mask(self.tokens, self.keys, lengths, like.device)
         return Guide(
             mask=mask,
             causal=self.masks == {"causal"} and not self.cached,
-            bias=None if self.bias is None else self.bias(x),
-            rotary=None if self.rotary is None else self.rotary(x),
-            q_positions=q_positions,
-            k_positions=k_positions,
+            bias=None if self.bias is None else self.bias(like),
         )

@@ -53,6 +53,8 @@ def make_inputs(spec: Spec) -> Inputs:
 
 def attention_inputs(spec: Spec, draw: Draw) -> Inputs:
     """Return x, and context, past and lengths where the spec has them."""
+    if spec.qkv == "none":
+        return heads_of(spec, draw)
     inputs: Inputs = {"x": draw.normal(spec.batch, spec.tokens, spec.dim)}
     if spec.cross:
         inputs["context"] = draw.normal(spec.batch, spec.key_tokens, spec.context_dim)
@@ -78,9 +80,9 @@ def stack_inputs(spec: Spec, draw: Draw) -> Inputs:
 def tokens_of(spec: Spec, draw: Draw) -> Inputs:
     """Return the one input that tokens are made from."""
     if spec.stack.vocab is not None:
-        return {"ids": draw.ids(spec.stack.vocab, spec.batch, spec.tokens)}
+        return {"x": draw.ids(spec.stack.vocab, spec.batch, spec.tokens)}
     if spec.stem != "none":
-        return {"image": draw.normal(spec.batch, spec.image.channels, *spec.image.size)}
+        return {"x": draw.normal(spec.batch, spec.image.channels, *spec.image.size)}
     return {"x": draw.normal(spec.batch, spec.tokens, spec.dim)}
 
 
@@ -90,9 +92,9 @@ def encoder_decoder_inputs(spec: Spec, draw: Draw) -> Inputs:
     vocab, stack = spec.stack.vocab, spec.stack
     inputs: Inputs
     if vocab is not None:
-        inputs = {"context_ids": draw.ids(vocab, spec.batch, length)}
+        inputs = {"context": draw.ids(vocab, spec.batch, length)}
     elif spec.image.map is not None:
-        inputs = {"feature_map": draw.normal(spec.batch, spec.context_dim, *spec.image.map)}
+        inputs = {"context": draw.normal(spec.batch, spec.context_dim, *spec.image.map)}
     else:
         inputs = {"context": draw.normal(spec.batch, length, spec.context_dim)}
     if stack.queries:
@@ -139,14 +141,28 @@ def past_of(spec: Spec, draw: Draw) -> Past:
         latent = draw.normal(spec.batch, 1, spec.past, part.kv_lora_rank or 1)
         return Past(latent, draw.normal(spec.batch, 1, spec.past, part.rope_head_dim or 1))
     heads, length = spec.kv_heads, spec.past
-    shapes = {
-        "heads-first": lambda d: (spec.batch, heads, length, d),
-        "token-first": lambda d: (spec.batch, length, heads, d),
-        "folded": lambda d: (spec.batch * heads, length, d),
-        "single": lambda d: (spec.batch, length, d),
-    }
-    shape = shapes[part.layout]
-    return Past(draw.normal(*shape(spec.head_dim)), draw.normal(*shape(spec.value_head_dim)))
+    k = draw.normal(*with_heads(spec, heads, length, spec.head_dim))
+    return Past(k, draw.normal(*with_heads(spec, heads, length, spec.value_head_dim)))
+
+
+def heads_of(spec: Spec, draw: Draw) -> Inputs:
+    """Return q, k and v themselves, for attention without projections."""
+    keys = spec.key_tokens
+    return {
+        "q": draw.normal(*with_heads(spec, spec.heads, spec.tokens, spec.head_dim)),
+        "k": draw.normal(*with_heads(spec, spec.kv_heads, keys, spec.head_dim)),
+        "v": draw.normal(*with_heads(spec, spec.kv_heads, keys, spec.value_head_dim)),
+    } | lengths_of(spec, keys)
+
+
+def with_heads(spec: Spec, heads: int, tokens: int, width: int) -> tuple[int, ...]:
+    """Return the shape of q, k or v in the layout of the spec."""
+    return {
+        "heads-first": (spec.batch, heads, tokens, width),
+        "token-first": (spec.batch, tokens, heads, width),
+        "folded": (spec.batch * heads, tokens, width),
+        "single": (spec.batch, tokens, width),
+    }[spec.attention.layout]
 
 
 def lengths_of(spec: Spec, keys: int) -> Inputs:

@@ -9,10 +9,11 @@ def settings(start: str) -> list[str]:
     """Return the presets, folders and YAML files whose names begin so."""
     from attntrace.spec.presets import names
 
-    folder = Path(start).parent if "/" in start else Path()
-    found = [path for path in folder.glob("*") if path.is_dir() or path.suffix in (".yaml", ".yml")]
-    files = [f"{path}/" if path.is_dir() else str(path) for path in sorted(found)]
-    return [name for name in (*names(), *files) if name.startswith(start)]
+    above, slash, _ = start.rpartition("/")
+    found = sorted(Path(f"{above}{slash}" or ".").glob("*"))
+    folders = [f"{above}{slash}{path.name}/" for path in found if path.is_dir()]
+    files = [f"{above}{slash}{path.name}" for path in found if path.suffix in (".yaml", ".yml")]
+    return [name for name in (*names(), *folders, *files) if name.startswith(start)]
 
 
 def components(start: str) -> list[str]:

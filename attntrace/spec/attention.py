@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from attntrace.spec.component import Component, Positive, Share, Size, setting
+from attntrace.spec.component import Component, Count, Positive, Share, Size, setting
 
 Kind = Literal[
     "auto", "mha", "gqa", "mqa", "mla", "shared-head", "separate-heads", "additive", "linear", "window"
@@ -46,10 +46,10 @@ class AttentionSpec(Component):
         aliases=("attn_implementation", "_attn_implementation"),
         rule="sdpa and torch refuse what their kernels cannot express",
     )
-    qkv: Literal["auto", "fused", "separate", "kv-fused", "conv"] = setting(
+    qkv: Literal["auto", "fused", "separate", "kv-fused", "conv", "none"] = setting(
         "auto",
-        "one projection for q, k and v, three, one for q and one for k and v, or a convolution over the map",
-        rule="fused needs one input for q, k and v",
+        "one projection for q, k and v, three, one for q and one for k and v, a convolution over the map, or none: q, k and v come in",
+        rule="fused needs one input for q, k and v; none is for block attention, without output projection and skip",
         shown="fused; separate for cross, gqa, mqa, and positions on qk",
     )
     qkv_layout: Literal["3hd", "h3d", "kqv"] = setting(
@@ -163,7 +163,7 @@ class AttentionSpec(Component):
         aliases=("window_size",),
         rule="kind window needs it; the map's sides are multiples of it",
     )
-    shift: int = setting(
+    shift: Count = setting(
         0,
         "how far the windows are shifted; every second layer of a stack uses it",
         aliases=("shift_size",),

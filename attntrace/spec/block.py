@@ -228,6 +228,8 @@ class Spec(Component):
         """What the layer adds to its output, with "auto" decided: "none", "input" or "value"."""
         if self.attention.skip != "auto":
             return self.attention.skip
+        if self.qkv == "none":
+            return "none"
         if self.dim == self.chan:
             return "input"
         return "value" if self.value_width == self.chan and self.has_value_rows else "none"

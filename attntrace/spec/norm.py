@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
 
 from attntrace.spec.component import Component, Positive, setting
+
+
+def _no_switch(value: object) -> object:
+    """To Python true is 1 and 2.0 is 2; to a reader of YAML they are not."""
+    return value if type(value) is int else str(value)
+
+
+OneOrTwo = Annotated[Literal[1, 2], BeforeValidator(_no_switch)]
 
 
 class NormSpec(Component):
@@ -19,7 +29,7 @@ class NormSpec(Component):
         aliases=("norm_position",),
         rule="parallel needs a feed-forward and no cross-attention",
     )
-    parallel_norms: Literal[1, 2] = setting(
+    parallel_norms: OneOrTwo = setting(
         1, "one norm for both parts of a parallel block (GPT-J), or one each (GPT-NeoX)"
     )
     final: Literal["auto", "all", "none", "decoder"] = setting(

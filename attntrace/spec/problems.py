@@ -52,8 +52,9 @@ def _misplaced(given: Mapping[str, Setting]) -> Iterator[Problem]:
                 setting.where,
             )
         above = path.partition(".")[0]
-        if above != path and above in fields():
-            message = f"{above} is a single setting, with nothing below it; leave {path!r} out"
+        single = next((start for start in _starts(path) if start in fields()), path)
+        if single != path:
+            message = f"{single} is a single setting, with nothing below it; leave {path!r} out"
             yield Problem(path, message, setting.where)
         elif above != path and above not in sections():
             yield Problem(above, unknown(above), setting.above or setting.where)
@@ -82,9 +83,14 @@ def _first_by_path(error: ValidationError) -> list[ErrorDetails]:
 
 def _path(details: ErrorDetails) -> str:
     """Return the dotted path of a setting, without the arms of a union that pydantic appends."""
-    parts = [str(part) for part in details["loc"]]
-    starts = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
-    return next((start for start in starts if start in fields()), ".".join(parts))
+    path = ".".join(str(part) for part in details["loc"])
+    return next((start for start in _starts(path) if start in fields()), path)
+
+
+def _starts(path: str) -> Iterator[str]:
+    """Yield a path's first name, its first two, and so on, up to the whole."""
+    parts = path.split(".")
+    yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
 def _place(problem: Problem, given: Mapping[str, Setting]) -> int:
@@ -136,7 +142,7 @@ def _meant(field: Field, value: object) -> object:
     elsewhere = WORDS.get(field.path, {})
     if value in elsewhere:
         return elsewhere[value]
-    words = {str(word): word for word in field.kind.choices}
+    words = {str(word): word for word in field.kind.choices if field.path != "run.device"}
     near = get_close_matches(value.lower().replace("_", "-"), words, n=1, cutoff=0.7)
     return words[near[0]] if near else None
 

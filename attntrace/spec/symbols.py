@@ -19,7 +19,7 @@ def sizes_of(spec: Spec) -> dict[str, int]:
         sizes["context_tokens"] = spec.context_tokens
     if spec.cache.past is not None:
         sizes["past"] = spec.past
-    if not spec.stack.vocab:
+    if not spec.stack.vocab and spec.qkv != "none":
         sizes["dim"] = spec.dim
         if spec.context_tokens is not None:
             sizes["context_dim"] = spec.context_dim

@@ -58,7 +58,7 @@ class Share(Kind):
 def is_finite(value: object) -> bool:
     """Whether a value is a number that can be computed with."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)  # type: ignore[arg-type]
+    return number and math.isfinite(value)
 
 
 def kind_of(info: FieldInfo) -> tuple[Kind, bool]:

@@ -110,7 +110,9 @@ def gpt2():
 
 def llama(**settings):
     """Grouped queries, rotary positions by halves, SwiGLU, RMSNorm."""
-    config = hf.LlamaConfig(**LLAMA_SIZES, rope_parameters={"rope_type": "default", "rope_theta": 500.0})
+    config = hf.LlamaConfig(
+        **LLAMA_SIZES, rope_parameters={"rope_type": "default", "rope_theta": 500.0}
+    )
     sections = {
         "kv_heads": KV_HEADS,
         "positions": {**ROPE, "theta": 500.0},
@@ -312,7 +314,7 @@ def test_a_decoder_returns_their_logits(model):
     pair, given = model(), ids(BATCH, TOKENS)
     with torch.no_grad():
         expected = pair.theirs(input_ids=given).logits
-        torch.testing.assert_close(ours_of(pair)(ids=given), expected, **CLOSE)
+        torch.testing.assert_close(ours_of(pair)(x=given), expected, **CLOSE)
 
 
 CACHED = [gpt2, llama, mistral, deepseek_v3, bloom, gpt_neox, falcon, qwen3]
@@ -330,7 +332,7 @@ def test_sdpa_returns_their_logits_too(model):
     pair, given = fused(model()), ids(BATCH, TOKENS)
     with torch.no_grad():
         expected = pair.theirs(input_ids=given).logits
-        torch.testing.assert_close(ours_of(pair)(ids=given), expected, **CLOSE)
+        torch.testing.assert_close(ours_of(pair)(x=given), expected, **CLOSE)
 
 
 def past_of(cache, number, pair):
@@ -357,7 +359,7 @@ def test_a_decode_step_continues_from_their_cache(model, way, steps):
     with torch.no_grad():
         cache = pair.theirs(input_ids=given[:, :TOKENS], use_cache=True).past_key_values
         past = tuple(past_of(cache, n, pair) for n in range(LAYERS))
-        logits, present = ours(ids=given[:, TOKENS:], past=past)
+        logits, present = ours(x=given[:, TOKENS:], past=past)
         theirs = pair.theirs(input_ids=given[:, TOKENS:], past_key_values=cache)
         whole = pair.theirs(input_ids=given).logits[:, TOKENS:]
     torch.testing.assert_close(logits, whole, **CLOSE)
@@ -389,7 +391,7 @@ def test_bert_returns_their_states_and_pooled_vector():
     seen = torch.arange(TOKENS) < torch.tensor(lengths)[:, None]
     with torch.no_grad():
         theirs = pair.theirs(input_ids=given, attention_mask=seen.long(), token_type_ids=types)
-        out, pooled = ours_of(pair)(ids=given, token_types=types, lengths=torch.tensor(lengths))
+        out, pooled = ours_of(pair)(x=given, token_types=types, lengths=torch.tensor(lengths))
     torch.testing.assert_close(out, theirs.last_hidden_state, **CLOSE)
     torch.testing.assert_close(pooled, theirs.pooler_output, **CLOSE)
 
@@ -413,7 +415,7 @@ def test_t5_returns_their_logits():
     source, target = ids(BATCH, 17), ids(BATCH, TOKENS).flip(0)
     with torch.no_grad():
         expected = theirs(input_ids=source, decoder_input_ids=target).logits
-        logits = ours_of(pair)(context_ids=source, ids=target)
+        logits = ours_of(pair)(context=source, x=target)
     torch.testing.assert_close(logits, expected, **CLOSE)
 
 
@@ -435,7 +437,7 @@ def test_vit_returns_their_logits():
     image = torch.randn(BATCH, 3, 20, 12)
     with torch.no_grad():
         expected = pair.theirs(pixel_values=image).logits
-        torch.testing.assert_close(ours_of(pair)(image=image), expected, **CLOSE)
+        torch.testing.assert_close(ours_of(pair)(image), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("impl", ["eager", "sdpa"])
@@ -455,7 +457,7 @@ def test_swin_returns_their_tokens(impl):
     x = torch.randn(BATCH, 96, CHAN)
     with torch.no_grad():
         expected, *_ = pair.theirs(x, grid)
-        torch.testing.assert_close(ours_of(pair)(x=x), expected, **CLOSE)
+        torch.testing.assert_close(ours_of(pair)(x), expected, **CLOSE)
 
 
 def test_whisper_returns_their_tokens():
@@ -474,7 +476,7 @@ def test_whisper_returns_their_tokens():
     x, context = torch.randn(BATCH, TOKENS, CHAN), torch.randn(BATCH, 17, CHAN)
     hidden = torch.full((TOKENS, TOKENS), float("-inf")).triu(1)
     with torch.no_grad():
-        out = ours_of(pair)(x=x, context=context)
+        out = ours_of(pair)(x, context=context)
         for layer in layers:
             x = layer(x, attention_mask=hidden, encoder_hidden_states=context)
     torch.testing.assert_close(out, x, **CLOSE)
@@ -521,12 +523,16 @@ def test_detr_returns_their_states():
     }  # fmt: skip
     pair = Pair(random(Detr(config)), names.DETR, settings)
     image, queries = torch.randn(BATCH, CHAN, 5, 7), torch.randn(TOKENS, CHAN)
-    places = DetrSinePositionEmbedding(CHAN // 2, normalize=True)(image.shape, image.device, image.dtype)
+    places = DetrSinePositionEmbedding(CHAN // 2, normalize=True)(
+        image.shape, image.device, image.dtype
+    )
     places = places.flatten(2).transpose(1, 2) if places.dim() == 4 else places
     padding = torch.arange(35) >= lengths[:, None]
     mask = torch.zeros(BATCH, 1, 1, 35).masked_fill(padding[:, None, None], float("-inf"))
     with torch.no_grad():
-        out, memory = ours_of(pair)(feature_map=image, queries=queries, lengths=lengths)
-        expected = pair.theirs(image.flatten(2).transpose(1, 2), places, queries.expand(BATCH, -1, -1), mask)
+        out, memory = ours_of(pair)(image, queries=queries, lengths=lengths)
+        expected = pair.theirs(
+            image.flatten(2).transpose(1, 2), places, queries.expand(BATCH, -1, -1), mask
+        )
     torch.testing.assert_close(out, expected[0], **CLOSE)
     torch.testing.assert_close(memory.flatten(2).transpose(1, 2), expected[1], **CLOSE)

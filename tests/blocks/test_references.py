@@ -10,7 +10,7 @@ from torch import nn
 import attntrace
 from attntrace.blocks import make_inputs
 from attntrace.capture.tap import Tap
-from tests.blocks.variants import POSITIONS, SMALL, attention_layers, layer
+from tests.blocks.variants import ALL_MASKS, POSITIONS, SMALL, attention_layers, layer
 
 REFERENCED = {
     name: spec
@@ -86,7 +86,7 @@ def test_layouts_are_one_function(layout, position):
     given = {
         "dim": 24,
         "positions": {"kind": position},
-        "mask": {"kind": ["causal", "padding", "sliding"], "window": 3},
+        "mask": {} if position == "conv" else ALL_MASKS,
     }
     first = attntrace.build(layer(**given))
     other = attntrace.build(layer(**given, attention={"layout": layout, "qkv": "fused"}))
@@ -231,7 +231,7 @@ def test_a_decode_step_is_the_last_row_of_a_prefill():
         with torch.no_grad():
             expected, kept = block(**inputs)
             past = tuple(shortened(layer, step.past) for layer in kept)
-            out, grown = stepping(ids=inputs["ids"][:, -1:], past=past)
+            out, grown = stepping(x=inputs["x"][:, -1:], past=past)
         torch.testing.assert_close(out[:, 0], expected[:, -1])
         assert grown[0].k.shape[2] == step.past + 1
 

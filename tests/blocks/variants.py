@@ -69,7 +69,7 @@ def _of_each_kernel():
                         heads=heads,
                         attention={"impl": impl, "layout": layout},
                         positions={"kind": kind},
-                        mask=ALL_MASKS,
+                        mask={} if kind == "conv" else ALL_MASKS,
                     ),
                 )
         for name, spec in _shapes_of_kv(impl):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -74,6 +76,35 @@ def process():
         return Ended(ended.returncode, ended.stdout or "", ended.stderr)
 
     return run
+
+
+@pytest.fixture
+def terminal():
+    """Return a function that runs `attntrace ARGS` on a terminal and returns what it shows."""
+
+    def run(*args, columns):
+        ours, theirs = pty.openpty()
+        environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
+        command = [sys.executable, "-m", "attntrace", *args]
+        with subprocess.Popen(command, stdout=theirs, env=environment) as running:
+            os.close(theirs)
+            shown = read_all(ours)
+        os.close(ours)
+        assert running.returncode == 0
+        return re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r\n", "\n")
+
+    return run
+
+
+def read_all(descriptor):
+    """Return what a process wrote to its terminal until it closed it."""
+    chunks = []
+    try:
+        while chunk := os.read(descriptor, 4096):
+            chunks.append(chunk)
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    return b"".join(chunks).decode()
 
 
 @pytest.fixture

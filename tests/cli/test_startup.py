@@ -39,6 +39,10 @@ def imported(process):
         ["run", "--columns", "help"],
         ["run", "--columns", "size"],
         ["run", "--heads", "4", "--show-config"],
+        ["run", "multi-head", "--show-config"],
+        ["presets"],
+        ["fields"],
+        ["schema"],
     ],
     ids=" ".join,
 )

@@ -12,6 +12,32 @@ from attntrace.errors import SettingsError
 from attntrace.spec import load, show
 from attntrace.spec.fields import fields
 
+ENCODER = {"block": "encoder", "chan": 64, "heads": 4, "layers": 2}
+BASES = [
+    {},
+    {"heads": 4, "attention": {"impl": "torch"}},
+    {"attention": {"source": "cross"}, "context_tokens": 7, "context_dim": 10},
+    {"attention": {"kind": "additive", "align_dim": 5}},
+    {"attention": {"kind": "linear"}},
+    {"attention": {"kind": "window", "window": 5}},
+    {"attention": {"kind": "mla", "kv_lora_rank": 8, "nope_head_dim": 6, "rope_head_dim": 4},
+     "value_head_dim": 5, "heads": 3},
+    ENCODER,
+    {**ENCODER, "stack": {"vocab": 100, "head": "vocab"}},
+    {**ENCODER, "image": {"stem": "patch"}, "stack": {"head": "classes", "classes": 10}},
+    {**ENCODER, "image": {"stem": "t2t"}},
+    {**ENCODER, "feed_forward": {"kind": "moe", "experts": 8, "experts_per_token": 2}},
+    {"block": "decoder", "heads": 4, "kv_heads": 2, "positions": {"kind": "rope"}, "cache": {"past": 9}},
+    {"block": "decoder", "stack": {"cross": True, "vocab": 50}, "context_tokens": 7},
+    {"block": "encoder-decoder", "context_tokens": 7, "heads": 2},
+    {"block": "encoder-decoder", "tokens": 9, "image": {"map": "3x5"}, "stack": {"queries": True}},
+    {"block": "patch-embed", "positions": {"kind": "learned"}},
+    {"block": "t2t"},
+    {"block": "psa", "chan": 256, "heads": 2},
+    {"block": "rnn-seq2seq", "context_tokens": 7, "recurrent": {"alignment": "dot"}},
+]  # fmt: skip
+"""One of each block, and of each kind of attention and feed-forward."""
+
 untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 sizes = st.integers(1, 10**6)
 attention = st.fixed_dictionaries(
@@ -62,6 +88,45 @@ def test_every_spec_survives_being_shown(scratch, heads, each, batch, tokens, di
     assert loaded.spec.head_dim == each
     scratch.write_text(show(loaded))
     assert load(scratch).spec == loaded.spec
+
+
+def values_of(field):
+    """Return a strategy for values that a setting may have."""
+    schema = field.kind.schema
+    if field.kind.choices:
+        return st.sampled_from([c for c in field.kind.choices if c != "cuda:N"])
+    if schema.get("type") == "boolean":
+        return st.booleans()
+    if schema.get("type") == "integer":
+        return st.integers(schema.get("minimum", 0), 64)
+    if schema.get("type") == "number":
+        return st.sampled_from([1e-30, 1e-05, 0.125, 0.5, 1.0, 1e4, 1e22])
+    if schema.get("type") == "array":
+        return st.lists(st.integers(1, 9), min_size=1, max_size=4)
+    return st.tuples(st.integers(1, 99), st.integers(1, 99)).map(list)
+
+
+one_setting = st.sampled_from(list(fields().values())).flatmap(
+    lambda field: st.tuples(st.just(field.path), values_of(field))
+)
+
+
+@settings(untimed, max_examples=400)
+@given(st.sampled_from(BASES), st.lists(one_setting, max_size=3))
+def test_every_block_survives_being_shown(scratch, base, changes):
+    """Whatever block loads with whatever changes, what is shown is the same spec again."""
+    try:
+        loaded = load(**base, **dict(changes))
+    except (SettingsError, TypeError):  # a change of what the base gives is another keyword
+        return
+    scratch.write_text(show(loaded))
+    assert load(scratch).spec == loaded.spec
+
+
+@pytest.mark.parametrize("base", BASES, ids=str)
+def test_each_base_is_a_block(base):
+    """What the test above starts from does load."""
+    assert load(**base).spec
 
 
 @untimed

@@ -36,9 +36,11 @@ class Embedding(nn.Module):
         narrow = a.chan if width == spec.chan else "embedding_dim"
         tokens = f"{a.batch} {a.tokens} {a.chan}"
         self.tap = Taps(
+            Tap("ids", f"{a.batch} {a.tokens}", "numbers of words"),
             Tap("embedded", f"{a.batch} {a.tokens} {narrow}", "table[ids]"),
             Tap("embedded_scaled", f"{a.batch} {a.tokens} {narrow}", "embedded * chan^0.5"),
             Tap("embedded_projected", tokens, "embedded, as wide as the layers"),
+            Tap("token_types", f"{a.batch} {a.tokens}", "which segment a token is in"),
             Tap("types", tokens, "types_table[token_types]"),
             Tap("x_typed", tokens, "x + types"),
             Tap("x_placed", tokens, "x + positions"),
@@ -49,13 +51,13 @@ class Embedding(nn.Module):
     def forward(self, ids: Tensor, token_types: Tensor | None = None) -> Tensor:
         """Return (batch, tokens, chan)."""
         tap = self.tap
-        x = tap.embedded(self.table(ids))
+        x = tap.embedded(self.table(tap.ids(ids)))
         if self.scale is not None:
             x = tap.embedded_scaled(x * self.scale)
         if self.project is not None:
             x = tap.embedded_projected(self.project(x))
         if self.types is not None and token_types is not None:
-            x = tap.x_typed(x + tap.types(self.types(token_types)))
+            x = tap.x_typed(x + tap.types(self.types(tap.token_types(token_types))))
         if self.positions is not None:
             x = tap.x_placed(x + self.positions(x))
         if self.norm is not None:

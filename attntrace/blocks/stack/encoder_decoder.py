@@ -30,14 +30,10 @@ class Side(nn.Module):
         self.place = InputPositions(spec, axes) if on_input else None
         self.guidance = Guidance(spec, axes) if needs_guidance(spec) else None
 
-    def forward(
-        self, x: Tensor | None, ids: Tensor | None, lengths: Tensor | None
-    ) -> tuple[Tensor, Guide]:
+    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Guide]:
         """Return the tokens and their guide."""
         if self.embed is not None:
-            assert ids is not None, "a table takes ids"
-            x = self.embed(ids)
-        assert x is not None, "without a table tokens come in"
+            x = self.embed(x)
         if self.place is not None:
             x = self.place(x)
         return x, NOTHING if self.guidance is None else self.guidance(x, lengths)
@@ -49,10 +45,10 @@ class EncoderDecoder(nn.Module):
     With queries (DETR) the decoder starts from zeros, and its tokens are told apart by positions
     that come in as `queries` (tokens, chan) and are added to q and k in every layer.
 
-    Shapes: context (batch, context_tokens, context_dim), or context_ids (batch, context_tokens),
-    or feature_map (batch, context_dim, rows, columns); x (batch, tokens, dim), or ids (batch,
-    tokens), or queries (tokens, chan); lengths (batch,) of the context -> out (batch, tokens,
-    chan), or what the head makes of it; of a feature map also the memory, as a map.
+    Shapes: context (batch, context_tokens, context_dim), or ids (batch, context_tokens), or a
+    feature map (batch, context_dim, rows, columns); x (batch, tokens, dim), or ids (batch,
+    tokens), or instead queries (tokens, chan); lengths (batch,) of the context -> out (batch,
+    tokens, chan), or what the head makes of it; of a feature map also the memory, as a map.
 
     Source: Vaswani et al. (2017), section 3.1; Carion et al. (2020), section 3.2.
     """
@@ -82,36 +78,36 @@ class EncoderDecoder(nn.Module):
 
     def forward(
         self,
-        context: Tensor | None = None,
-        context_ids: Tensor | None = None,
-        feature_map: Tensor | None = None,
+        context: Tensor,
         x: Tensor | None = None,
-        ids: Tensor | None = None,
         queries: Tensor | None = None,
         lengths: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Return what the decoder made."""
-        tap = self.tap
-        if feature_map is not None:
-            context = tap.feature_map(feature_map).flatten(2).transpose(1, 2)
-        context = None if context is None else tap.context(context)
-        source, guide = self.source(context, context_ids, lengths)
+        """Return what the decoder made; of a feature map also the memory, as a map."""
+        tap, on_map = self.tap, context.dim() == 4
+        if on_map:
+            context = tap.feature_map(context).flatten(2).transpose(1, 2)
+        if self.source.embed is None:
+            context = tap.context(context)
+        source, guide = self.source(context, lengths)
         memory = self.encoder(source, [guide] * len(self.encoder.layers))
-        target, own = self.started(x, ids, queries, memory)
+        target, own = self.started(x, queries, memory)
         across = Guide(mask=guide.mask, q_positions=own.q_positions, k_positions=guide.k_positions)
         out = self.decoder(target, [own] * len(self.decoder.layers), memory, across)
         if self.head is not None:
             out = self.head(out)
-        if feature_map is None or self.map is None:
+        if not on_map or self.map is None:
             return out
         return out, tap.memory_map(memory.transpose(1, 2).unflatten(2, self.map))
 
     def started(
-        self, x: Tensor | None, ids: Tensor | None, queries: Tensor | None, memory: Tensor
+        self, x: Tensor | None, queries: Tensor | None, memory: Tensor
     ) -> tuple[Tensor, Guide]:
         """Return the decoder's first tokens and their guide."""
         if queries is None:
-            start: tuple[Tensor, Guide] = self.target(None if x is None else self.tap.x(x), ids, None)
+            assert x is not None, "without queries something is decoded"
+            x = x if self.target.embed is not None else self.tap.x(x)
+            start: tuple[Tensor, Guide] = self.target(x, None)
             return start
         queries = self.tap.queries(queries)
         zeros = self.tap.zeros(memory.new_zeros(memory.shape[0], *queries.shape))

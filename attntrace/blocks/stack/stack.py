@@ -60,7 +60,7 @@ class Stack(nn.Module):
 class StackBlock(nn.Module):
     """The blocks `encoder` and `decoder`: from x, ids or an image to tokens, layers and head.
 
-    Shapes: x (batch, tokens, dim), or ids (batch, tokens), or image (batch, channels, rows,
+    Shapes: x (batch, tokens, dim), or ids (batch, tokens), or an image (batch, channels, rows,
     columns); context (batch, context_tokens, context_dim); lengths (batch,); past one `Past` a
     layer -> (batch, tokens, chan), or what the head makes of it, and with a cache what it holds.
     """
@@ -80,16 +80,14 @@ class StackBlock(nn.Module):
 
     def forward(
         self,
-        x: Tensor | None = None,
-        ids: Tensor | None = None,
-        image: Tensor | None = None,
+        x: Tensor,
         token_types: Tensor | None = None,
         context: Tensor | None = None,
         lengths: Tensor | None = None,
         past: tuple[Past, ...] = (),
     ) -> Tensor | tuple[Tensor, Tensor] | tuple[Tensor, tuple[Past, ...]]:
         """Return the output; with a pooler the pooled vector, too; with a cache what it holds."""
-        x = self.tokens(x, ids, image, token_types)
+        x = self.tokens(x, token_types)
         guide = NOTHING if self.guidance is None else self.guidance(x, lengths)
         guides = [guide.after(p) for p in past] or [guide] * len(self.stack.layers)
         out = self.stack(x, guides, context)
@@ -100,17 +98,13 @@ class StackBlock(nn.Module):
             return out, tuple(g.present[0] for g in guides)
         return out if pooled is None else (out, pooled)
 
-    def tokens(
-        self, x: Tensor | None, ids: Tensor | None, image: Tensor | None, types: Tensor | None
-    ) -> Tensor:
-        """Return what the first layer is given, from the one input that there is."""
+    def tokens(self, x: Tensor, token_types: Tensor | None) -> Tensor:
+        """Return what the first layer is given, made from ids, an image, or tokens."""
         if isinstance(self.embed, Embedding):
-            assert ids is not None, "a table takes ids"
-            return self.embed(ids, types)
+            return self.embed(x, token_types)
         if self.embed is not None:
-            made: Tensor = self.embed(image)
+            made: Tensor = self.embed(x)
             return made
-        assert x is not None, "without a table tokens come in"
         x = self.tap.x(x)
         return x if self.place is None else self.place(x)
 

@@ -213,9 +213,8 @@ def _context_dim(spec: Spec) -> str | None:
 
 
 def _impl(spec: Spec) -> str | None:
-    if spec.block == "t2t" and spec.image.token_block == "performer":
-        return "impl means nothing here: the performer has no softmax; it goes with image.token_block transformer or attention"
-    return None
+    performer = "impl means nothing here: the performer has no softmax; use image.token_block transformer or attention"
+    return {"performer": performer}.get(spec.image.token_block if spec.block == "t2t" else "")
 
 
 def _qk_scale(spec: Spec) -> str | None:
