@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 def gelu_tanh(x: Tensor) -> Tensor:
-    """Return the approximation of GELU by tanh that GPT-2 uses (Hendrycks and Gimpel, section 2)."""
+    """Return GELU approximated by tanh, as in GPT-2 (Hendrycks and Gimpel, 2016, section 2)."""
     return F.gelu(x, approximate="tanh")
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """Return x * sigmoid(1.702 x), the approximation of GELU that CLIP uses (same section)."""
+    """Return x * sigmoid(1.702 x), GELU approximated as in CLIP (the same section)."""
     return x * torch.sigmoid(1.702 * x)
 
 

@@ -1,0 +1,69 @@
+"""Every file in configs/: it runs on cpu and on meta, with the same rows and true axes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import attntrace
+from tests.blocks.test_variants import check_axes, routed
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+NARROW = {
+    "layers": 1,
+    "ff_dim": 96,
+    "stack": {"vocab": 1000},
+    "run": {"device": "cpu"},
+}
+"""What makes a model of billions of parameters small enough for this test; the rest stays."""
+EXTRA = {
+    "deepseek-v3": {"layers": 2, "feed_forward": {"dense_layers": 1, "expert_dim": 32}},
+    "mixtral-8x7b": {"feed_forward": {"expert_dim": 32}},
+}
+
+
+def on_cpu(path):
+    """Return a config as it is, or, where it is made for meta, with fewer and narrower layers."""
+    spec = attntrace.load(path)
+    if spec.run.device != "meta":
+        return spec
+    return attntrace.load(path, **{**NARROW, **EXTRA.get(path.stem, {})})
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_cpu_and_meta_show_the_same_rows(path):
+    """Names, ops, shapes and axes are the same, and every axis is the size of its dimension."""
+    spec = on_cpu(path)
+    real = attntrace.run(spec)
+    meta = attntrace.run(spec.model_copy(update={"run": spec.run.model_copy(update={"device": "meta"})}))
+    for ours, other in zip(real.tensors, meta.tensors, strict=True):
+        assert (ours.name, ours.path, ours.op, ours.axes) == (
+            other.name,
+            other.path,
+            other.op,
+            other.axes,
+        )
+        assert ours.shape == other.shape or routed(ours), ours
+    check_axes(real)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in CONFIGS if attntrace.load(p).run.device == "meta"], ids=lambda p: p.stem
+)
+def test_a_model_too_large_for_a_test_runs_whole_on_meta(path):
+    """At full size, without allocating: every axis is true there, too."""
+    trace = attntrace.run(path)
+    check_axes(trace)
+    assert trace.memory.parameters > 10**7
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_explains_itself(path):
+    """The first line is a sentence, the second the number of parameters, and comments are few."""
+    first, second, *_ = path.read_text().splitlines()
+    assert first.startswith("# ")
+    assert first.endswith(".")
+    assert len(first) <= 100
+    assert second.endswith(" parameters")
+    assert len(path.read_text().splitlines()) <= 50
