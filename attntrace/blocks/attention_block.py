@@ -38,7 +38,9 @@ class AttentionBlock(nn.Module):
         x = f"{a.batch} {a.tokens} {a.dim}"
         self.tap = Taps(
             Tap("x", x, "the tokens"),
-            Tap("context", f"{a.batch} {a.keys} context_dim", "what keys and values are made from"),
+            Tap(
+                "x_context", f"{a.batch} {a.keys} context_dim", "what keys and values are made from"
+            ),
             Tap("out", f"{a.batch} {a.tokens} {a.chan}", "x + proj"),
         )
 
@@ -53,7 +55,7 @@ class AttentionBlock(nn.Module):
         tap = self.tap
         x = tap.x(x)
         if context is not None:
-            context = tap.context(context)
+            context = tap.x_context(context)
         placed = x if self.place is None else self.place(x)
         if self.place_context is not None:
             context = self.place_context(context)

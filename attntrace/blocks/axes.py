@@ -76,9 +76,7 @@ class Axes:
 
     def of_context(self) -> Self:
         """Return the words of the context as a sequence of its own."""
-        return replace(
-            self, tokens="context_tokens", keys="context_tokens", dim=self.context_dim
-        )
+        return replace(self, tokens="context_tokens", keys="context_tokens", dim=self.context_dim)
 
 
 def source_tokens(spec: Spec, axes: Axes) -> str:

@@ -46,11 +46,15 @@ class Mask(nn.Module):
         hidden = " or ".join(part for part in (near, far) if part)
         return f"not ({hidden})" if self.shows else hidden
 
-    def forward(self, tokens: int, keys: int, lengths: Tensor | None, device: torch.device) -> Tensor:
+    def forward(
+        self, tokens: int, keys: int, lengths: Tensor | None, device: torch.device
+    ) -> Tensor:
         """Return the mask for so many queries at the end of so many keys."""
         tap = self.tap
         name = "seen" if self.shows else "hidden"
-        order = self.order(tokens, keys, device) if set(self.kinds) & {"causal", "sliding"} else None
+        order = (
+            self.order(tokens, keys, device) if set(self.kinds) & {"causal", "sliding"} else None
+        )
         if "padding" not in self.kinds or lengths is None:
             assert order is not None, "a mask has a kind"
             return order

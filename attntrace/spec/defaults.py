@@ -102,13 +102,13 @@ def head_dim(given: Given) -> int:
     if attention.kind == "additive" and attention.align_dim:
         return int(attention.align_dim)
     half = 2 if given["block"] == "psa" else 1
-    return max(1, attended(given) // given["heads"] // half)
+    return max(1, attended(given) // int(given["heads"]) // half)
 
 
 def value_head_dim(given: Given) -> int:
     """Return head_dim; where q and k have a width of their own, chan / heads."""
     if given["block"] == "psa" or given["attention"].kind == "additive":
-        return max(1, attended(given) // given["heads"])
+        return max(1, attended(given) // int(given["heads"]))
     return int(given["head_dim"])
 
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 SMALL = {"batch": 2, "tokens": 9, "chan": 24, "heads": 4}
 ALL_MASKS = {"kind": ["causal", "padding", "sliding"], "window": 3}
-POSITIONS = ("none", "rope", "alibi", "t5", "sinusoidal", "learned", "sine-2d", "learned-2d", "conv")
+POSITIONS = (
+    "none",
+    "rope",
+    "alibi",
+    "t5",
+    "sinusoidal",
+    "learned",
+    "sine-2d",
+    "learned-2d",
+    "conv",
+)
 STACK = {**SMALL, "layers": 3, "ff_dim": 40}
 MOE = {"kind": "moe", "experts": 8, "experts_per_token": 2, "expert_dim": 16}
 MLA = {
@@ -93,9 +103,18 @@ def _shapes_of_kv(impl):
     yield "h3d", layer(value_head_dim=5, attention={**fused, "qkv_layout": "h3d"})
     yield "kqv", layer(attention={**fused, "qkv_layout": "kqv"})
     yield "conv", layer(attention={"impl": impl, "qkv": "conv", "conv_kernel": 3})
-    yield "kv-fused", layer(kv_heads=2, attention={"impl": impl, "qkv": "kv-fused", "qk_norm": "rmsnorm"})
-    yield "separate-heads", layer(attention={"impl": impl, "kind": "separate-heads"}, mask={"kind": "causal"})
-    yield "shared-head", layer(attention={"impl": impl, "kind": "shared-head"}, mask={"kind": "causal"})
+    yield (
+        "kv-fused",
+        layer(kv_heads=2, attention={"impl": impl, "qkv": "kv-fused", "qk_norm": "rmsnorm"}),
+    )
+    yield (
+        "separate-heads",
+        layer(attention={"impl": impl, "kind": "separate-heads"}, mask={"kind": "causal"}),
+    )
+    yield (
+        "shared-head",
+        layer(attention={"impl": impl, "kind": "shared-head"}, mask={"kind": "causal"}),
+    )
     window = {"impl": impl, "kind": "window", "window": 3, "shift": 1}
     yield "window", layer(tokens=36, attention=window, positions={"kind": "swin"})
     cached = {"tokens": 2, "mask": {"kind": "causal"}, "cache": {"past": 5}}
@@ -125,7 +144,13 @@ def stacks():
         "encoder-ids",
         stack(
             "encoder",
-            stack={"vocab": 50, "token_types": 2, "embedding_norm": True, "pooler": True, "dropout": 0.1},
+            stack={
+                "vocab": 50,
+                "token_types": 2,
+                "embedding_norm": True,
+                "pooler": True,
+                "dropout": 0.1,
+            },
             positions={"kind": "learned", "max": 16},
             mask={"kind": "padding"},
         ),

@@ -36,7 +36,9 @@ def test_cpu_and_meta_show_the_same_rows(path):
     """Names, ops, shapes and axes are the same, and every axis is the size of its dimension."""
     spec = on_cpu(path)
     real = attntrace.run(spec)
-    meta = attntrace.run(spec.model_copy(update={"run": spec.run.model_copy(update={"device": "meta"})}))
+    meta = attntrace.run(
+        spec.model_copy(update={"run": spec.run.model_copy(update={"device": "meta"})})
+    )
     for ours, other in zip(real.tensors, meta.tensors, strict=True):
         assert (ours.name, ours.path, ours.op, ours.axes) == (
             other.name,

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attntrace.blocks.heads import HeadLayout
 from attntrace.blocks.attention.words import words_of
 from attntrace.blocks.axes import Axes
 from attntrace.blocks.guide import Guide
+from attntrace.blocks.heads import HeadLayout
 from attntrace.capture.tap import Tap, Taps
 from attntrace.spec import Spec
 
@@ -60,7 +60,9 @@ class DotProduct(nn.Module):
         if guide.bias is not None:
             attn = tap.scores_biased(attn + self.fitted(guide.bias, attn))
         if guide.mask is not None:
-            attn = tap.masked_scores(attn.masked_fill(self.fitted(guide.mask, attn), self.filling(attn)))
+            attn = tap.masked_scores(
+                attn.masked_fill(self.fitted(guide.mask, attn), self.filling(attn))
+            )
         attn = self.scaled(attn, "masked_scores")
         attn = tap.probs(attn.softmax(dim=-1))  # the same name, so that the scores die here
         if self.dropout is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from attntrace.blocks.heads import HeadLayout
 from attntrace.blocks.attention.projections import MEANING
 from attntrace.blocks.attention.words import plus
 from attntrace.blocks.axes import Axes
+from attntrace.blocks.heads import HeadLayout
 from attntrace.capture.tap import Tap, Taps
 from attntrace.spec import Spec
 
@@ -106,14 +107,16 @@ class Fused(nn.Module):
         tap, layout = self.tap, self.layout
         batch, tokens, _ = qkv.shape
         qkv = tap.qkv_split(qkv.reshape(batch, tokens, self.heads, -1))
-        q, k, v = qkv.split(self.head_widths, dim=-1)
+        q, k, v = torch.split(qkv, self.head_widths, dim=-1)
         return layout.lift(tap, "q", q), layout.lift(tap, "k", k), layout.lift(tap, "v", v)
 
     def by_part(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Cut q, k and v first, then the heads of each."""
         tap, layout = self.tap, self.layout
         order = sorted("qkv", key=self.places.__getitem__)
-        parts = dict(zip(order, qkv.split([self.widths[n] for n in order], dim=-1), strict=True))
+        parts = dict(
+            zip(order, torch.split(qkv, [self.widths[n] for n in order], dim=-1), strict=True)
+        )
         q = layout.split(tap, "q", tap.q_proj(parts["q"]), self.heads)
         k = layout.split(tap, "k", tap.k_proj(parts["k"]), self.kv_heads)
         v = layout.split(tap, "v", tap.v_proj(parts["v"]), self.kv_heads)
@@ -131,9 +134,7 @@ class Convolution(Fused):
         assert spec.map is not None, "a rule refuses tokens without a map"
         self.map = spec.map
         kernel, width = spec.attention.conv_kernel, sum(self.widths.values())
-        return nn.Conv2d(
-            spec.dim, width, kernel, padding=kernel // 2, bias=spec.attention.qkv_bias
-        )
+        return nn.Conv2d(spec.dim, width, kernel, padding=kernel // 2, bias=spec.attention.qkv_bias)
 
     def first_taps(self, spec: Spec, axes: Axes) -> list[Tap]:
         """Return the taps up to qkv."""
@@ -150,7 +151,7 @@ class Convolution(Fused):
         assert keys is x, "rules refuse a context and positions on q and k"
         assert values is x, "rules refuse a context and positions on q and k"
         tap = self.tap
-        x = tap.x_map(x.transpose(1, 2).unflatten(2, self.map))
+        x = tap.x_map(torch.unflatten(x.transpose(1, 2), 2, self.map))
         qkv = tap.qkv_map(self.qkv(x))
         return self.cut(tap.qkv(qkv.flatten(2).transpose(1, 2)))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from attntrace.blocks.heads import HeadLayout
 from attntrace.blocks.axes import Axes
 from attntrace.blocks.guide import Guide, Past
+from attntrace.blocks.heads import HeadLayout
 from attntrace.capture.tap import Tap, Taps
 from attntrace.spec import Spec
 

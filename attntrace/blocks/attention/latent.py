@@ -54,8 +54,8 @@ class Latent(nn.Module):
         if self.q_a is not None and self.q_norm is not None:
             x = tap.q_latent_normed(self.q_norm(tap.q_latent(self.q_a(x))))
         q = tap.q_proj(self.q_b(x))
-        q = tap.q_heads(tap.q_split(q.unflatten(-1, (self.heads, -1))).transpose(1, 2))
-        q_nope, q_rope = q.split([self.nope, self.rope], dim=-1)
+        q = tap.q_heads(tap.q_split(torch.unflatten(q, -1, (self.heads, -1))).transpose(1, 2))
+        q_nope, q_rope = torch.split(q, [self.nope, self.rope], dim=-1)
         q_nope, q_rope = tap.q_nope(q_nope), tap.q_rope(q_rope)
         if guide.rotary is not None:
             q_rope = tap.q_turned(turned(q_rope, *guide.rotary, self.style))
@@ -64,7 +64,7 @@ class Latent(nn.Module):
     def keys_and_values(self, x: Tensor, guide: Guide) -> tuple[Tensor, Tensor]:
         """Return k (batch, heads, keys, head_dim) and v (batch, heads, keys, value_head_dim)."""
         tap = self.tap
-        latent, k_rope = tap.kv_latent(self.kv_a(x)).split([self.rank, self.rope], dim=-1)
+        latent, k_rope = torch.split(tap.kv_latent(self.kv_a(x)), [self.rank, self.rope], dim=-1)
         latent = tap.latent(tap.latent_normed(self.kv_norm(latent)).unsqueeze(1))
         k_rope = tap.k_rope(k_rope.unsqueeze(1))
         if guide.rotary is not None:
@@ -72,9 +72,9 @@ class Latent(nn.Module):
         if self.cached:
             latent, k_rope = self.remembered(latent, k_rope, guide)
         kv = tap.kv_proj(self.kv_b(latent))
-        kv = tap.kv_split(kv.squeeze(1).unflatten(-1, (self.heads, -1)))
+        kv = tap.kv_split(torch.unflatten(kv.squeeze(1), -1, (self.heads, -1)))
         kv = tap.kv_heads(kv.transpose(1, 2))
-        k_nope, v = kv.split([self.nope, self.value_head_dim], dim=-1)
+        k_nope, v = torch.split(kv, [self.nope, self.value_head_dim], dim=-1)
         k_nope, v = tap.k_nope(k_nope), tap.v(v)
         k_rope = tap.k_shared(k_rope.expand(-1, self.heads, -1, -1))
         return tap.k(torch.cat((k_nope, k_rope), dim=-1)), v

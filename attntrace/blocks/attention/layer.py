@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from attntrace.blocks.attention.additive import Additive
 from attntrace.blocks.attention.dot_product import DotProduct, Kernel
 from attntrace.blocks.attention.fused import Convolution, Fused
-from attntrace.blocks.heads import HeadLayout
 from attntrace.blocks.attention.kv import Cache, Repeat
 from attntrace.blocks.attention.latent import Latent
 from attntrace.blocks.attention.linear import LinearAttention
@@ -19,6 +18,7 @@ from attntrace.blocks.attention.shared_head import SharedHead
 from attntrace.blocks.attention.words import plus
 from attntrace.blocks.axes import Axes
 from attntrace.blocks.guide import NOTHING, Guide
+from attntrace.blocks.heads import HeadLayout
 from attntrace.blocks.positions.conv import ValueConv
 from attntrace.blocks.positions.rope import Rope
 from attntrace.capture.tap import Tap, Taps
@@ -83,7 +83,7 @@ class Attention(nn.Module):
             Tap("v_heads", f"{a.batch} {a.heads} {a.tokens} {a.value_head_dim}", "v, heads apart from the batch"),
             Tap("v_t", apart, "v, tokens in front of heads"),
             Tap("v_merged", f"{a.batch} {a.tokens} {a.value_width}", "v_t, heads side by side"),
-            Tap("out", out, "v_merged + proj"),
+            Tap("out", out, f"{'v' if self.layout.name == 'single' else 'v_merged'} + proj"),
         ]  # fmt: skip
 
     @staticmethod
@@ -91,12 +91,12 @@ class Attention(nn.Module):
         """Return the width of what k is made from."""
         return a.context_dim if spec.cross else a.dim
 
-    def forward(
-        self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING
-    ) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING) -> Tensor:
         """Return (batch, tokens, chan) for x (batch, tokens, dim)."""
         q, k, v = self.parts(x, x if context is None else context, guide)
-        attended = self.attend(q, k, v, guide) if self.repeat is None else self.grouped(q, k, v, guide)
+        attended = (
+            self.attend(q, k, v, guide) if self.repeat is None else self.grouped(q, k, v, guide)
+        )
         merged = self.layout.merge(self.tap, attended, self.heads)
         if self.value_conv is not None:
             merged = self.tap.context_placed(merged + self.value_conv(v))
@@ -106,7 +106,8 @@ class Attention(nn.Module):
     def parts(self, x: Tensor, source: Tensor, guide: Guide) -> tuple[Tensor, Tensor, Tensor]:
         """Return q, k and v as they meet: placed, normed, with what the cache holds."""
         if isinstance(self.project, Latent):
-            return self.project(x, guide)
+            made: tuple[Tensor, Tensor, Tensor] = self.project(x, guide)
+            return made
         queries = x if guide.q_positions is None else self.tap.x_q(x + guide.q_positions)
         keys = source
         if guide.k_positions is not None:

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attntrace.blocks.heads import HeadLayout
 from attntrace.blocks.axes import Axes
 from attntrace.blocks.guide import Guide
+from attntrace.blocks.heads import HeadLayout
 from attntrace.capture.tap import Tap, Taps
 from attntrace.spec import Spec
 
@@ -33,8 +33,8 @@ class PerformerFeatures(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return positive features whose dot products estimate exp(q k^T)."""
         half_square = (x * x).sum(dim=-1, keepdim=True) / 2
-        projected = x @ self.w.T
-        return torch.exp(projected - half_square) / self.count**0.5
+        features: Tensor = torch.exp(x @ self.w.T - half_square) / self.count**0.5
+        return features
 
 
 class EluFeatures(nn.Module):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from attntrace.blocks.heads import HeadLayout
 from attntrace.blocks.attention.qk_norm import QkNorm
 from attntrace.blocks.attention.words import plus
 from attntrace.blocks.axes import Axes, source_tokens
+from attntrace.blocks.heads import HeadLayout
 from attntrace.capture.tap import Tap, Taps
 from attntrace.spec import Spec
 
@@ -38,7 +39,7 @@ class Separate(nn.Module):
         )
         by_width = attention.qk_norm != "none" and attention.qk_norm_over == "width"
         self.qk_norm = QkNorm(spec, a) if by_width else None
-        x = "context" if spec.cross else "x"
+        x = "x_context" if spec.cross else "x"
         tokens = source_tokens(spec, a)
         self.tap = Taps(
             Tap("q_proj", f"{a.batch} {a.tokens} {a.width}", f"x W_q^T{plus(attention.q_bias, 'q')}"),
@@ -77,7 +78,7 @@ class KvFused(nn.Module):
         self.parts = [spec.kv_width, spec.kv_heads * spec.value_head_dim]
         self.q_proj = nn.Linear(spec.dim, spec.width, bias=attention.q_bias)
         self.kv_proj = nn.Linear(context_dim, sum(self.parts), bias=attention.k_bias)
-        x = "context" if spec.cross else "x"
+        x = "x_context" if spec.cross else "x"
         tokens = source_tokens(spec, a)
         both = f"{a.kv_width}+{a.kv_value_width}"
         self.tap = Taps(
@@ -97,7 +98,7 @@ class KvFused(nn.Module):
         tap, layout = self.tap, self.layout
         assert keys is values, "a rule refuses positions on k alone"
         q = layout.split(tap, "q", tap.q_proj(self.q_proj(queries)), self.heads)
-        k, v = tap.kv_proj(self.kv_proj(keys)).split(self.parts, dim=-1)
+        k, v = torch.split(tap.kv_proj(self.kv_proj(keys)), self.parts, dim=-1)
         k = layout.split(tap, "k", tap.k_proj(k), self.kv_heads)
         v = layout.split(tap, "v", tap.v_proj(v), self.kv_heads)
         return q, k, v

@@ -27,7 +27,9 @@ class QkNorm(nn.Module):
         by_head = spec.attention.qk_norm_over == "head"
         q_width = spec.head_dim if by_head else spec.width
         k_width = spec.head_dim if by_head else spec.kv_width
-        self.q_norm, self.k_norm = (_norm(kind, width, spec.norm.eps) for width in (q_width, k_width))
+        self.q_norm, self.k_norm = (
+            _norm(kind, width, spec.norm.eps) for width in (q_width, k_width)
+        )
         tokens = source_tokens(spec, a)
         layout = HeadLayout(spec.attention.layout if by_head else "single")
         q = layout.axes(a.batch, a.heads, a.tokens, a.head_dim if by_head else a.width)

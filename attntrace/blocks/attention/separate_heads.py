@@ -43,9 +43,7 @@ class SeparateHeads(nn.Module):
             Tap("proj", f"{a.batch} {a.tokens} {a.chan}", f"context_merged W_proj^T{plus(bias, 'proj')}"),
         )  # fmt: skip
 
-    def forward(
-        self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING
-    ) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING) -> Tensor:
         """Return (batch, tokens, chan) for x (batch, tokens, dim)."""
         found = [head(x, context, guide) for head in self.each]
         merged = self.tap.context_merged(torch.cat(found, dim=-1))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from attntrace.blocks.heads import HeadLayout
 from attntrace.blocks.axes import Axes
+from attntrace.blocks.heads import HeadLayout
 from attntrace.capture.tap import Tap, Taps
 from attntrace.spec import Spec
 
@@ -28,14 +28,17 @@ class SharedHead(nn.Module):
         taps = []
         for name, tokens in (("q", a.tokens), ("k", keys), ("v", keys)):
             cut = f"{a.batch} {tokens} {a.heads} {a.head_dim}"
-            x = "x" if name == "q" or not spec.cross else "context"
+            x = "x" if name == "q" or not spec.cross else "x_context"
             taps.append(Tap(f"{name}_heads", cut, f"{x}, cut into heads"))
             proj = f"{name}_heads W_{name}^T, the same W for every head"
             if attention.layout == "token-first":
                 taps.append(Tap(name, cut, proj))
             else:
                 final = self.layout.axes(a.batch, a.heads, tokens, a.head_dim)
-                taps += [Tap(f"{name}_split", cut, proj), Tap(name, final, f"{name}_split, heads moved")]
+                taps += [
+                    Tap(f"{name}_split", cut, proj),
+                    Tap(name, final, f"{name}_split, heads moved"),
+                ]
         self.tap = Taps(*taps)
 
     def forward(

@@ -42,9 +42,7 @@ class TorchAttention(nn.Module):
             Tap("probs", f"{a.batch} {heads}{a.tokens} {a.keys}", inner if per_head else f"{inner}, averaged over the heads"),
         )  # fmt: skip
 
-    def forward(
-        self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING
-    ) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING) -> Tensor:
         """Return (batch, tokens, chan) for x (batch, tokens, chan)."""
         source = x if context is None else context
         queries = x if guide.q_positions is None else self.tap.x_q(x + guide.q_positions)

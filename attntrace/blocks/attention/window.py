@@ -32,7 +32,9 @@ class WindowAttention(nn.Module):
         self.fused = spec.attention.impl == "sdpa"
         a = axes
         windows = "rows//window*(columns//window)"
-        inside = a.within(batch=f"{a.batch}*{windows}", tokens="window*window", keys="window*window")
+        inside = a.within(
+            batch=f"{a.batch}*{windows}", tokens="window*window", keys="window*window"
+        )
         self.bias = SwinBias(spec, a) if spec.positions.kind == "swin" else None
         self.attention = Attention(window_of(spec), inside)
         grid = f"{a.batch} rows columns"
@@ -52,13 +54,11 @@ class WindowAttention(nn.Module):
             Tap("out", f"{a.batch} {a.tokens} {a.chan}", "the map, a token a place"),
         )  # fmt: skip
 
-    def forward(
-        self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING
-    ) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING) -> Tensor:
         """Return (batch, tokens, chan) for x (batch, tokens, dim)."""
         assert context is None, "a rule refuses a context"
         tap, batch, shift = self.tap, x.shape[0], self.shift
-        x = tap.x_map(x.unflatten(1, self.map))
+        x = tap.x_map(torch.unflatten(x, 1, self.map))
         if shift:
             x = tap.x_rolled(x.roll((-shift, -shift), dims=(1, 2)))
         x = self.windows(x)
@@ -90,7 +90,8 @@ class WindowAttention(nn.Module):
         """
         tap, side = self.tap, self.side
         rows, columns = (self.bands(size, device) for size in self.map)
-        grid = (rows.unsqueeze(1) * 3 + columns).unflatten(1, (-1, side)).unflatten(0, (-1, side))
+        grid = torch.unflatten(rows.unsqueeze(1) * 3 + columns, 1, (-1, side))
+        grid = torch.unflatten(grid, 0, (-1, side))
         regions = tap.regions(grid.transpose(1, 2).reshape(-1, side * side))
         apart = regions.unsqueeze(1) - regions.unsqueeze(2)
         mask = tap.mask(apart == 0 if self.fused else apart != 0)

@@ -33,6 +33,6 @@ def words_of(spec: Spec) -> Words:
     )
 
 
-def plus(bias: bool, name: str) -> str:  # noqa: FBT001 - a fact to be worded
+def plus(bias: bool, name: str) -> str:
     """Return the bias of a projection as a summand, or nothing."""
     return f" + b_{name}" if bias else ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from attntrace.blocks.heads import HeadLayout
 from attntrace.blocks.axes import Axes
+from attntrace.blocks.heads import HeadLayout
 from attntrace.capture.tap import Tap, Taps
 from attntrace.spec import Spec
 
@@ -41,5 +42,5 @@ class ValueConv(nn.Module):
             v = v.transpose(-2, -1).flatten(1, 2)
         else:  # one head, or heads beside the batch
             v = v.transpose(-2, -1).reshape(-1, self.conv.in_channels, v.shape[-2])
-        v = self.tap.v_map(v.unflatten(-1, self.map))
+        v = self.tap.v_map(torch.unflatten(v, -1, self.map))
         return self.tap.v_conv(self.tap.v_conv_map(self.conv(v)).flatten(2).transpose(1, 2))

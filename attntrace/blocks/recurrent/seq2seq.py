@@ -41,11 +41,11 @@ class RnnSeq2Seq(nn.Module):
         self.decoder = DECODERS[spec.recurrent.alignment](spec, a)
         self.tap = Taps(
             Tap("x", f"{a.batch} {a.tokens} {a.dim}", "X', the target"),
-            Tap("context", f"{a.batch} context_tokens {a.context_dim}", "X, the source"),
+            Tap("x_context", f"{a.batch} context_tokens {a.context_dim}", "X, the source"),
         )
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """Return the decoder's states, (batch, tokens, chan)."""
-        x, context = self.tap.x(x), self.tap.context(context)
+        x, context = self.tap.x(x), self.tap.x_context(context)
         states: Tensor = self.decoder(x, self.encoder(context))
         return states

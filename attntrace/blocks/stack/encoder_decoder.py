@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from attntrace.blocks.attention_block import needs_guidance
@@ -69,7 +70,7 @@ class EncoderDecoder(nn.Module):
         grid = f"{outer.batch} {outer.dim} rows columns"
         self.tap = Taps(
             Tap("feature_map", grid, "what a convolutional network made of an image"),
-            Tap("context", flat, "the tokens that are encoded"),
+            Tap("x_context", flat, "the tokens that are encoded"),
             Tap("queries", f"{inner.tokens} {inner.chan}", "one position for each thing to be found"),
             Tap("x", f"{inner.batch} {inner.tokens} {inner.dim}", "the tokens that are decoded"),
             Tap("zeros", tokens, "nothing is known of them yet"),
@@ -88,17 +89,17 @@ class EncoderDecoder(nn.Module):
         if on_map:
             context = tap.feature_map(context).flatten(2).transpose(1, 2)
         if self.source.embed is None:
-            context = tap.context(context)
+            context = tap.x_context(context)
         source, guide = self.source(context, lengths)
-        memory = self.encoder(source, [guide] * len(self.encoder.layers))
+        memory: Tensor = self.encoder(source, [guide] * len(self.encoder.layers))
         target, own = self.started(x, queries, memory)
         across = Guide(mask=guide.mask, q_positions=own.q_positions, k_positions=guide.k_positions)
-        out = self.decoder(target, [own] * len(self.decoder.layers), memory, across)
+        out: Tensor = self.decoder(target, [own] * len(self.decoder.layers), memory, across)
         if self.head is not None:
             out = self.head(out)
         if not on_map or self.map is None:
             return out
-        return out, tap.memory_map(memory.transpose(1, 2).unflatten(2, self.map))
+        return out, tap.memory_map(torch.unflatten(memory.transpose(1, 2), 2, self.map))
 
     def started(
         self, x: Tensor | None, queries: Tensor | None, memory: Tensor

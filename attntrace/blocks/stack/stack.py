@@ -76,7 +76,11 @@ class StackBlock(nn.Module):
         self.head = Head(spec, a, table) if spec.stack.head != "none" else None
         on_input = spec.positions_on == "input" and not spec.embeds
         self.place = InputPositions(spec, a) if on_input else None
-        self.tap = Taps(Tap("x", f"{a.batch} {a.tokens} {a.dim}", "the tokens"))
+        memory = f"{a.batch} context_tokens {a.context_dim}"
+        self.tap = Taps(
+            Tap("x", f"{a.batch} {a.tokens} {a.dim}", "the tokens"),
+            Tap("x_context", memory, "what keys and values of cross-attention are made from"),
+        )
 
     def forward(
         self,
@@ -90,7 +94,9 @@ class StackBlock(nn.Module):
         x = self.tokens(x, token_types)
         guide = NOTHING if self.guidance is None else self.guidance(x, lengths)
         guides = [guide.after(p) for p in past] or [guide] * len(self.stack.layers)
-        out = self.stack(x, guides, context)
+        if context is not None:
+            context = self.tap.x_context(context)
+        out: Tensor = self.stack(x, guides, context)
         pooled = None if self.pooler is None else self.pooler(out)
         if self.head is not None:
             out = self.head(out)
@@ -101,7 +107,8 @@ class StackBlock(nn.Module):
     def tokens(self, x: Tensor, token_types: Tensor | None) -> Tensor:
         """Return what the first layer is given, made from ids, an image, or tokens."""
         if isinstance(self.embed, Embedding):
-            return self.embed(x, token_types)
+            embedded: Tensor = self.embed(x, token_types)
+            return embedded
         if self.embed is not None:
             made: Tensor = self.embed(x)
             return made
