@@ -179,7 +179,8 @@ class Spec(Component):
         """The masks, with "auto" decided."""
         if self.mask.kind != "auto":
             return self.mask.kind
-        return ("causal",) if self.block in ("decoder", "encoder-decoder") else ()
+        ordered = self.block == "encoder-decoder" and not self.stack.queries
+        return ("causal",) if ordered or self.block == "decoder" else ()
 
     @property
     def past(self) -> int:

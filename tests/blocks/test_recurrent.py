@@ -105,7 +105,7 @@ def test_oracle(alignment, name, ours):
     order = [rows[called][number].index for called, number, _ in ours.values()]
     assert order == sorted(order)
     source, target = facts["inputs"]
-    assert facts_of(rows["context"][0], names)[:2] == (source["shape"], source["stride"])
+    assert facts_of(rows["x_context"][0], names)[:2] == (source["shape"], source["stride"])
     assert facts_of(rows["x"][0], names)[:2] == (target["shape"], target["stride"])
     out = facts["outputs"][0]
     assert facts_of(rows["out"][0], names)[:2] == (out["shape"], out["stride"])

@@ -563,7 +563,7 @@ def test_t2t_vit_14_as_a_whole():
     )
     with torch.device("meta"), torch.no_grad():
         block = StackBlock(spec).eval()
-        out = block(image=torch.empty(2, 3, 224, 224))
+        out = block(x=torch.empty(2, 3, 224, 224))
     assert spec.tokens == 197
     assert list(out.shape) == facts["outputs"][0]["shape"]
     assert parameters(block) == facts["params"]

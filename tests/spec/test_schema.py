@@ -18,7 +18,13 @@ from attntrace.spec.schema import schema
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 VALIDATOR = jsonschema.Draft7Validator(schema())
-NOT_IN_DRAFT_7 = {"prefixItems", "$defs", "dependentRequired", "unevaluatedProperties", "minContains"}
+NOT_IN_DRAFT_7 = {
+    "prefixItems",
+    "$defs",
+    "dependentRequired",
+    "unevaluatedProperties",
+    "minContains",
+}
 
 
 def keywords(node):
@@ -38,7 +44,8 @@ def loads(document):
         load(**document)
     except SettingsError as error:
         return not any(
-            " got " in p.message and " must be " in p.message
+            " got " in p.message
+            and " must be " in p.message
             or "unknown key" in p.message
             or "is a section" in p.message
             for p in error.problems

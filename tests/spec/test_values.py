@@ -125,7 +125,10 @@ def test_the_sentence(path, value, message):
 )
 def test_masks_are_a_list_or_a_text(given, expected):
     """One mask, several with commas, a list, or none: all are read."""
-    assert load(mask={"kind": given, "window": 3 if "sliding" in given else None}).spec.mask.kind == expected
+    assert (
+        load(mask={"kind": given, "window": 3 if "sliding" in given else None}).spec.mask.kind
+        == expected
+    )
 
 
 @pytest.mark.parametrize("given", ["8x12", [8, 12], (8, 12)])

@@ -19,6 +19,8 @@ def attention_rules(spec: Spec) -> Iterator[Problem]:
     if spec.attention.impl != "torch":  # which has a layout of its own
         yield from _layout(spec)
     yield from _late_scale(spec)
+    if spec.qkv == "none":
+        yield from _bare(spec)
 
 
 def _kv_heads(spec: Spec) -> Iterator[Problem]:
@@ -102,8 +104,16 @@ def _projection(spec: Spec) -> Iterator[Problem]:
             f"qkv={qkv} needs one input, but {what} are added for q and k and never for v; use "
             "qkv separate",
         )
-    if spec.attention.impl == "torch":
+    if attention.impl == "torch":
         return
+    own = spec.kind if spec.kind in ("shared-head", "separate-heads") else ""
+    over_width = attention.qk_norm_over == "width" and attention.qk_norm != "none"
+    if over_width and (own or qkv != "separate"):
+        yield Problem(
+            "attention.qk_norm_over",
+            "qk_norm_over=width norms q and k before they are cut into heads, which needs qkv "
+            f"separate, got {f'kind {own}' if own else f'qkv {qkv}'}; use qk_norm_over head",
+        )
     if qkv in ("fused", "conv") and len({attention.q_bias, attention.k_bias, attention.v_bias}) > 1:
         yield Problem(
             "attention.qkv",
@@ -145,6 +155,36 @@ def _layout(spec: Spec) -> Iterator[Problem]:
             "attention.kv_expand",
             f"kv_expand=broadcast needs kv_heads 1 in eager, where matmul broadcasts one head to "
             f"all, got kv_heads {spec.kv_heads}; use repeat, or impl sdpa",
+        )
+
+
+def _bare(spec: Spec) -> Iterator[Problem]:
+    """Yield what attention without projections has no place for."""
+    attention = spec.attention
+    if spec.block != "attention" or spec.kind == "window":
+        what = f"block {spec.block}" if spec.block != "attention" else "kind window"
+        yield Problem(
+            "attention.qkv",
+            f"qkv=none is given q, k and v as they are, and {what} makes them of its tokens; use "
+            "qkv fused or separate",
+        )
+    if attention.out_proj:
+        yield Problem("attention.out_proj", "qkv=none attends and does no more; set out_proj false")
+    if spec.cache.past is not None:
+        yield Problem(
+            "cache.past", "qkv=none is given all keys and values at once; leave cache out"
+        )
+    if spec.positions_on not in ("none", "scores"):
+        yield Problem(
+            "positions.kind",
+            f"qkv=none is given q, k and v as they are, and positions {spec.positions.kind} come in "
+            "before; use alibi or t5, or none",
+        )
+    if attention.qk_scale == "input":
+        yield Problem(
+            "attention.qk_scale",
+            "qk_scale=input is dim^-0.5, and with qkv=none nothing is dim wide; use head, or a "
+            "number",
         )
 
 

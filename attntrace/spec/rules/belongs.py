@@ -8,7 +8,7 @@ from typing import Any
 from attntrace.errors import Problem
 from attntrace.spec.block import Spec
 from attntrace.spec.component import Component
-from attntrace.spec.rules.meaning import BLOCKS, CHOICES, REASONS
+from attntrace.spec.rules.meaning import BLOCKS, CHOICES, OF_PROJECTIONS, REASONS
 
 
 def belongs_rules(spec: Spec) -> Iterator[Problem]:
@@ -28,6 +28,8 @@ def misplaced(spec: Spec, path: str) -> str | None:
     blocks = BLOCKS.get(path) or BLOCKS.get(section)
     if blocks is not None and spec.block not in blocks:
         return f"{name} means nothing to block {spec.block}; it is for {', '.join(blocks)}"
+    if spec.qkv == "none" and path in OF_PROJECTIONS:
+        return f"{name} means nothing here: with attention.qkv none, q, k and v come in as they are"
     if path in REASONS:
         return REASONS[path](spec)
     words, holds = CHOICES.get(path, ("", None))

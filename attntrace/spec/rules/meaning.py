@@ -194,6 +194,14 @@ CHOICES: dict[str, tuple[str, Test]] = {
 """Setting -> the choice that it means something to, in words and as a test."""
 
 
+OF_PROJECTIONS = {
+    "dim", "context_dim", "attention.qkv_bias", "attention.q_bias", "attention.k_bias",
+    "attention.v_bias", "attention.out_bias", "attention.skip", "attention.qk_norm",
+    "attention.qk_norm_over", "attention.kv_expand",
+}  # fmt: skip
+"""What belongs to how q, k and v are made, and to what is made of the context."""
+
+
 def _dim(spec: Spec) -> str | None:
     if spec.block in STACKS and spec.stack.vocab is not None:
         return (
@@ -201,6 +209,13 @@ def _dim(spec: Spec) -> str | None:
         )
     if spec.stack.queries:
         return "dim means nothing here: with stack.queries the decoder starts from zeros"
+    return None
+
+
+def _layers(spec: Spec) -> str | None:
+    both = spec.stack.encoder_layers is not None and spec.stack.decoder_layers is not None
+    if spec.block == "encoder-decoder" and both:
+        return "layers means nothing here: encoder_layers and decoder_layers are both given"
     return None
 
 
@@ -260,6 +275,7 @@ def _fill(spec: Spec) -> str | None:
 REASONS: dict[str, Callable[[Spec], str | None]] = {
     "dim": _dim,
     "context_dim": _context_dim,
+    "layers": _layers,
     "attention.impl": _impl,
     "attention.qk_scale": _qk_scale,
     "attention.scale_at": _scale_at,
