@@ -8,4 +8,4 @@ from attntrace.render.markdown import to_markdown as to_markdown
 from attntrace.render.sheet import DEFAULT as DEFAULT
 from attntrace.render.sheet import View as View
 from attntrace.render.terminal import print_report as print_report
-from attntrace.render.terminal import to_text as to_text
+from attntrace.render.text import to_text as to_text

@@ -1,9 +1,8 @@
-"""The table as text: with colours on a terminal, plain and untruncated anywhere else."""
+"""The table on a terminal: with colours, and as many columns as fit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import StringIO
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -11,22 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from attntrace.record import Failure, Trace
+from attntrace.record import Trace
 from attntrace.render.columns import Column
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
-from attntrace.render.units import shape_text
+from attntrace.render.text import failure_lines, indented
 
 _GAP = 2
-_LONGEST_NAME = 40  # on a terminal; whole anywhere else
+_LONGEST_NAME = 40  # whole anywhere but on a terminal
 _STYLE = {"module": "bold", "kernel": "dim", "tensor": ""}
-
-
-def to_text(trace: Trace, view: View) -> str:
-    """Return the whole report as plain text, as wide as its widest row."""
-    out = StringIO()
-    console = Console(file=out, width=10_000, color_system=None, _environ={})
-    _print(console, sheet_of(trace, view), trace.failure, None)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
 def print_report(trace: Trace, view: View, console: Console) -> None:
@@ -34,27 +25,25 @@ def print_report(trace: Trace, view: View, console: Console) -> None:
 
     Where it is too narrow, columns go, but never the shape and none that was asked for.
     """
-    _print(console, sheet_of(trace, view), trace.failure, console.width)
-
-
-def _print(console: Console, sheet: Sheet, failure: Failure | None, width: int | None) -> None:
-    page = _Page(sheet, width)
+    sheet = sheet_of(trace, view)
+    page = _Page(sheet, console.width)
     console.width = max(console.width, page.width)
     console.print(Text(sheet.heading, style="bold"), soft_wrap=True)
     console.print(page.table(), soft_wrap=True, crop=False)
     for line in page.footer():
         console.print(line, soft_wrap=True)
-    if failure is not None:
-        console.print(_failure(failure), soft_wrap=True)
+    if trace.failure is not None:
+        panel = "\n".join(["", *failure_lines(trace.failure)])
+        console.print(Text(panel, style="bold red"), soft_wrap=True)
 
 
 class _Page:
-    """A sheet for one width; None has room for everything."""
+    """A sheet for one width."""
 
-    def __init__(self, sheet: Sheet, width: int | None) -> None:
-        self.sheet, self.narrow = sheet, width is not None
+    def __init__(self, sheet: Sheet, width: int) -> None:
+        self.sheet = sheet
         self.widths = {column: self._needs(column) for column in sheet.columns}
-        self.columns = list(sheet.columns) if width is None else self._fitting(width)
+        self.columns = self._fitting(width)
         self.width = self._sum(self.columns)
 
     def table(self) -> Table:
@@ -99,28 +88,13 @@ class _Page:
         return max([*cells, len(column.key)])
 
     def _text(self, line: Line, column: Column) -> str:
-        text = line[column].text
-        if column.key != "tensor":
-            return text
-        if self.narrow and len(text) > _LONGEST_NAME:
-            text = text[: _LONGEST_NAME - 1] + "…"
-        return "  " * line.depth + text
+        name = line[column].text
+        if column.key == "tensor" and len(name) > _LONGEST_NAME:
+            return "  " * line.depth + name[: _LONGEST_NAME - 1] + "…"
+        return indented(line, column)
 
     def _cell(self, line: Line, column: Column) -> Text:
         """Return a cell; new memory is green, so that an eye can follow what costs."""
         text = self._text(line, column)
         fresh = column.key == "from" and text.startswith("new")
         return Text(text, style="green" if fresh else "")
-
-
-def _failure(failure: Failure) -> Text:
-    """Return the panel below a table that stops short."""
-    lines = [str(failure)]
-    if failure.line:
-        lines.append(f"  {failure.line}")
-    lines += [
-        f"  {o.name}: {shape_text(o.shape)} {o.dtype} {o.device}"
-        + (f", row #{o.row}" if o.row is not None else "")
-        for o in failure.operands
-    ]
-    return Text("\n" + "\n".join(lines), style="bold red")

@@ -18,7 +18,6 @@ from attntrace.spec.positions import PLACES, PositionsSpec
 from attntrace.spec.recurrent import RecurrentSpec
 from attntrace.spec.run import RunSpec
 from attntrace.spec.stack import StackSpec
-from attntrace.spec.symbols import STACKS as STACKS
 from attntrace.spec.symbols import sizes_of
 
 Block = Literal[

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attntrace.errors import Problem
-from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.block import Spec
 from attntrace.spec.rules.belongs import misplaced
+from attntrace.spec.symbols import STACKS
 
 
 def attention_rules(spec: Spec) -> Iterator[Problem]:

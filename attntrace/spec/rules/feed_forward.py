@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attntrace.errors import Problem
-from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.block import Spec
 from attntrace.spec.rules.belongs import would_be
+from attntrace.spec.rules.sizes import indivisible
+from attntrace.spec.symbols import STACKS
 
 _ITEM = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
 
@@ -36,39 +38,42 @@ def _moe(spec: Spec) -> Iterator[Problem]:
             "feed_forward.kind", "feed_forward.kind moe needs experts and experts_per_token"
         )
         return
-    if chosen > experts:
-        yield Problem(
-            "feed_forward.experts_per_token",
-            f"experts_per_token {chosen} exceeds experts {experts}",
-        )
     if part.dense_layers > spec.layers:
         yield Problem(
             "feed_forward.dense_layers",
-            f"dense_layers {part.dense_layers} exceeds layers {spec.layers}",
+            f"dense_layers {part.dense_layers} exceeds layers {spec.layers}; set at most "
+            f"{spec.layers}",
         )
-    yield from _groups(spec, experts, chosen)
+    if chosen > experts:
+        yield Problem(
+            "feed_forward.experts_per_token",
+            f"experts_per_token {chosen} exceeds experts {experts}; set at most {experts}",
+        )
+    else:
+        yield from _groups(spec, experts, chosen)
     if part.expert_impl == "grouped" and (reason := no_grouped(spec)):
         yield Problem("feed_forward.expert_impl", f"{reason}; use expert_impl loop")
 
 
 def _groups(spec: Spec, experts: int, chosen: int) -> Iterator[Problem]:
     part = spec.feed_forward
+    if part.groups == 1:
+        return
     if experts % part.groups:
-        yield Problem(
-            "feed_forward.groups", f"experts {experts} is not divisible by groups {part.groups}"
-        )
+        yield Problem("feed_forward.groups", indivisible("experts", experts, "groups", part.groups))
         return
     allowed = part.groups_per_token or part.groups
     if allowed > part.groups:
         yield Problem(
             "feed_forward.groups_per_token",
-            f"groups_per_token {allowed} exceeds groups {part.groups}",
+            f"groups_per_token {allowed} exceeds groups {part.groups}; set at most {part.groups}",
         )
     elif allowed * (experts // part.groups) < chosen:
         yield Problem(
             "feed_forward.groups_per_token",
             f"groups_per_token {allowed} groups of {experts // part.groups} experts hold "
-            f"{allowed * (experts // part.groups)}, fewer than experts_per_token {chosen}",
+            f"{allowed * (experts // part.groups)}, fewer than experts_per_token {chosen}; set a "
+            f"larger groups_per_token, at most {part.groups}",
         )
 
 
@@ -97,10 +102,15 @@ def _conv(spec: Spec) -> Iterator[Problem]:
     if not spec.feed_forward.kernel % 2:
         yield Problem(
             "feed_forward.kernel",
-            f"kernel must be odd to keep the map, got {spec.feed_forward.kernel}",
+            f"kernel must be odd to keep the map, got {spec.feed_forward.kernel}; use "
+            f"{spec.feed_forward.kernel + 1}",
         )
     if spec.block != "encoder":
-        yield Problem("feed_forward.kind", "feed_forward.kind conv needs the map of an encoder")
+        yield Problem(
+            "feed_forward.kind",
+            f"feed_forward.kind conv works on a map, and the tokens of block {spec.block} lie on "
+            "none; use mlp, or block encoder",
+        )
     elif spec.map is None:
         yield Problem(
             "image.map",
@@ -110,5 +120,6 @@ def _conv(spec: Spec) -> Iterator[Problem]:
     elif spec.image.class_token:
         yield Problem(
             "image.class_token",
-            "feed_forward.kind conv works on a map, where a class token has no place",
+            "feed_forward.kind conv works on a map, where a class token has no place; leave "
+            "class_token out",
         )

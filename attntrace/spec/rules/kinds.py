@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attntrace.errors import Problem
-from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.block import Spec
+from attntrace.spec.symbols import STACKS
 
 
 def kind_rules(spec: Spec) -> Iterator[Problem]:
@@ -86,7 +87,7 @@ def _mla(spec: Spec) -> Iterator[Problem]:
             "use kind mha",
         )
     if attention.layout != "heads-first":
-        yield Problem("attention.layout", f"kind mla is heads-first, got layout {attention.layout}")
+        yield Problem("attention.layout", _heads_first(spec))
 
 
 def _additive(spec: Spec) -> Iterator[Problem]:
@@ -101,7 +102,7 @@ def _additive(spec: Spec) -> Iterator[Problem]:
     if spec.attention.layout not in ("heads-first", "single"):
         yield Problem(
             "attention.layout",
-            f"kind additive is heads-first or single, got layout {spec.attention.layout}",
+            _heads_first(spec),
         )
 
 
@@ -123,10 +124,12 @@ def _linear(spec: Spec) -> Iterator[Problem]:
     if spec.attention.layout not in ("heads-first", "single"):
         yield Problem(
             "attention.layout",
-            f"kind linear is heads-first or single, got layout {spec.attention.layout}",
+            _heads_first(spec),
         )
     if spec.attention.dropout:
-        yield Problem("attention.dropout", "kind linear has no probabilities to drop")
+        yield Problem(
+            "attention.dropout", "kind linear has no probabilities to drop; leave dropout out"
+        )
 
 
 def _window(spec: Spec) -> Iterator[Problem]:
@@ -138,7 +141,8 @@ def _window(spec: Spec) -> Iterator[Problem]:
     if attention.shift and not 0 <= attention.shift < window:
         yield Problem(
             "attention.shift",
-            f"shift must be between 0 and window {window} - 1, got {attention.shift}",
+            f"shift must be between 0 and window {window} - 1, got {attention.shift}; use "
+            f"{window // 2}",
         )
     grid = spec.map
     if grid is None:
@@ -157,14 +161,13 @@ def _window(spec: Spec) -> Iterator[Problem]:
     if spec.masks or crosses(spec) or spec.cache.past is not None or spec.image.class_token:
         yield Problem(
             "attention.kind",
-            "kind window is self-attention over a map, without class token, mask, cache or context",
+            "kind window is self-attention over a map, without class token, mask, cache or context; "
+            "leave them out",
         )
     if attention.impl == "torch":
-        yield Problem("attention.impl", "kind window is eager or sdpa, got impl torch")
+        yield Problem("attention.impl", "kind window is eager or sdpa, got impl torch; use sdpa")
     if attention.layout != "heads-first":
-        yield Problem(
-            "attention.layout", f"kind window is heads-first, got layout {attention.layout}"
-        )
+        yield Problem("attention.layout", _heads_first(spec))
     if spec.positions_on in ("qk", "scores") and spec.positions.kind != "swin":
         yield Problem(
             "positions.kind",
@@ -195,6 +198,11 @@ def _per_head(spec: Spec) -> Iterator[Problem]:
         )
     if kind == "separate-heads":
         yield from _one_by_one(spec)
+
+
+def _heads_first(spec: Spec) -> str:
+    layout = spec.attention.layout
+    return f"kind {spec.kind} computes heads first, got layout {layout}; use heads-first"
 
 
 def _one_by_one(spec: Spec) -> Iterator[Problem]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attntrace.errors import Problem
-from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.block import Spec
+from attntrace.spec.symbols import STACKS
 
 _LARGEST = {"float16": 65504.0, "bfloat16": 3.3895e38, "float32": 3.4028e38, "float64": 1.7976e308}
 
@@ -44,7 +45,8 @@ def _lengths(spec: Spec) -> Iterator[Problem]:
         )
     elif max(lengths) > keys:
         yield Problem(
-            "mask.lengths", f"lengths must be at most the {keys} keys, got {max(lengths)}"
+            "mask.lengths",
+            f"lengths must be at most the {keys} keys, got {max(lengths)}; use {keys}",
         )
 
 
@@ -91,7 +93,7 @@ def _fill(spec: Spec) -> Iterator[Problem]:
 
 
 def _cache(spec: Spec) -> Iterator[Problem]:
-    if spec.cache.past is None:
+    if spec.cache.past is None or spec.kind == "linear":  # which keeps no keys at all
         return
     if spec.cross or not {"causal", "sliding"} & set(spec.masks):
         yield Problem(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.block import Spec
+from attntrace.spec.symbols import STACKS
 
 Test = Callable[[Spec], bool]
 
@@ -104,7 +105,6 @@ _BIASED = (
 CHOICES: dict[str, tuple[str, Test]] = {
     "context_tokens": _CONTEXT,
     "context_dim": _CONTEXT,
-    "ff_dim": _FORWARD,
     "attention.qkv_layout": ("a fused projection: attention.qkv fused or conv", _fused),
     "attention.conv_kernel": ("attention.qkv conv", lambda spec: spec.qkv == "conv"),
     "attention.q_bias": _BIASED,
@@ -160,7 +160,6 @@ CHOICES: dict[str, tuple[str, Test]] = {
     "norm.eps": ("a norm: norm.kind, attention.qk_norm or kind mla", _normed),
     "feed_forward.activation": _FORWARD,
     "feed_forward.bias": _FORWARD,
-    "feed_forward.ratio": _FORWARD,
     "feed_forward.dropout": _FORWARD,
     "feed_forward.kernel": ("feed_forward.kind conv", _feed_forward("conv")),
     **{
@@ -171,6 +170,10 @@ CHOICES: dict[str, tuple[str, Test]] = {
             "router_scale", "dense_layers",
         )
     },
+    "feed_forward.groups_per_token": (
+        "feed_forward.groups",
+        lambda spec: spec.feed_forward.kind == "moe" and spec.feed_forward.groups > 1,
+    ),
     "stack.embedding_dim": _VOCAB,
     "stack.project": _VOCAB,
     "stack.embedding_scale": _VOCAB,
@@ -210,6 +213,20 @@ def _dim(spec: Spec) -> str | None:
     if spec.stack.queries:
         return "dim means nothing here: with stack.queries the decoder starts from zeros"
     return None
+
+
+def _ff_dim(spec: Spec) -> str | None:
+    part = spec.feed_forward
+    if part.kind == "none":
+        return f"ff_dim means nothing here; it goes with {_FORWARD[0]}"
+    if part.kind == "moe" and part.expert_dim is not None and not part.dense_layers:
+        return "ff_dim means nothing here: every layer has experts, and they are expert_dim wide"
+    return None
+
+
+def _ratio(spec: Spec) -> str | None:
+    said = _ff_dim(spec)
+    return None if said is None else said.replace("ff_dim", "ratio", 1)
 
 
 def _layers(spec: Spec) -> str | None:
@@ -276,6 +293,8 @@ REASONS: dict[str, Callable[[Spec], str | None]] = {
     "dim": _dim,
     "context_dim": _context_dim,
     "layers": _layers,
+    "ff_dim": _ff_dim,
+    "feed_forward.ratio": _ratio,
     "attention.impl": _impl,
     "attention.qk_scale": _qk_scale,
     "attention.scale_at": _scale_at,

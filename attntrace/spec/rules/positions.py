@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attntrace.errors import Problem
-from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.block import Spec
 from attntrace.spec.positions import PLACES
+from attntrace.spec.symbols import STACKS
 
 
 def positions_rules(spec: Spec) -> Iterator[Problem]:
@@ -15,13 +16,16 @@ def positions_rules(spec: Spec) -> Iterator[Problem]:
         return
     positions = spec.positions
     kind, place = positions.kind, positions.on
-    if place != "auto" and place not in PLACES[kind]:
-        places = ", ".join(PLACES[kind]) if kind != "none" else "nothing"
-        yield Problem("positions.on", f"positions {kind} act on {places}, got on {place}")
+    if place not in ("auto", *PLACES[kind]) and kind != "none":
+        places = " or ".join(PLACES[kind])
+        yield Problem(
+            "positions.on", f"positions {kind} act on {places}, got on {place}; leave on out"
+        )
     elif spec.block in ("patch-embed", "t2t") and spec.positions_on not in ("input", "none"):
         yield Problem(
             "positions.kind",
-            f"block {spec.block} adds positions to its tokens; {kind} act on {spec.positions_on}",
+            f"block {spec.block} adds positions to its tokens; {kind} act on {spec.positions_on}; use "
+            "sinusoidal or learned",
         )
     if spec.cross and spec.positions_on in ("scores", "value"):
         yield Problem(
@@ -46,7 +50,10 @@ def _rope(spec: Spec) -> Iterator[Problem]:
         what = f"rope_head_dim {spec.rotary_dim}" if mla else f"head_dim {spec.head_dim}"
         if positions.fraction != 1 and not mla:
             what += f"*fraction {positions.fraction:g} = {spec.rotary_dim}"
-        yield Problem("positions.kind", f"rope needs an even rotary width, got {what}")
+        fix = "rope_head_dim" if mla else "head_dim" if positions.fraction == 1 else "fraction"
+        yield Problem(
+            "positions.kind", f"rope needs an even rotary width, got {what}; set another {fix}"
+        )
     if mla and positions.fraction != 1:
         yield Problem(
             "positions.fraction", "kind mla turns all of rope_head_dim; leave fraction out"
@@ -145,7 +152,9 @@ def _conv(spec: Spec) -> Iterator[Problem]:
     """Yield what a convolution of the values needs."""
     if not spec.positions.kernel % 2:
         yield Problem(
-            "positions.kernel", f"kernel must be odd to keep the map, got {spec.positions.kernel}"
+            "positions.kernel",
+            f"kernel must be odd to keep the map, got {spec.positions.kernel}; use "
+            f"{spec.positions.kernel + 1}",
         )
     if spec.kv_heads != spec.heads:
         yield Problem(
@@ -155,7 +164,8 @@ def _conv(spec: Spec) -> Iterator[Problem]:
         )
     if spec.image.class_token:
         yield Problem(
-            "image.class_token", "positions conv work on a map, where a class token has no place"
+            "image.class_token",
+            "positions conv work on a map, where a class token has no place; leave class_token out",
         )
     if ordered(spec):
         yield Problem(

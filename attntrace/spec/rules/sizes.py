@@ -33,7 +33,8 @@ def _heads(spec: Spec) -> Iterator[Problem]:
     given = spec.model_fields_set
     if spec.block == "psa":
         inner = defaults.attended({"block": "psa", "chan": spec.chan, "image": spec.image})
-        if inner % spec.heads and "value_head_dim" not in given:
+        whole = inner == spec.chan * spec.image.expansion  # else another rule says so
+        if whole and inner % spec.heads and "value_head_dim" not in given:
             yield Problem("heads", indivisible("chan*expansion", inner, "heads", spec.heads))
         return
     free = "value_head_dim" if spec.kind == "additive" else "head_dim"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attntrace.errors import Problem
-from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.block import Spec
+from attntrace.spec.symbols import STACKS
 
 
 def stack_rules(spec: Spec) -> Iterator[Problem]:

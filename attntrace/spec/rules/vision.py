@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from attntrace.errors import Problem
 from attntrace.spec import defaults
-from attntrace.spec.block import STACKS, Spec
+from attntrace.spec.block import Spec
 from attntrace.spec.rules.positions import ordered
+from attntrace.spec.symbols import STACKS
 
 
 def vision_rules(spec: Spec) -> Iterator[Problem]:
@@ -137,7 +138,8 @@ def _conv(spec: Spec) -> Iterator[Problem]:
     if not spec.attention.conv_kernel % 2:
         yield Problem(
             "attention.conv_kernel",
-            f"conv_kernel must be odd to keep the map, got {spec.attention.conv_kernel}",
+            f"conv_kernel must be odd to keep the map, got {spec.attention.conv_kernel}; use "
+            f"{spec.attention.conv_kernel + 1}",
         )
     if spec.block not in ("attention", "encoder") or spec.cache.past is not None:
         yield Problem(
@@ -159,5 +161,6 @@ def _conv(spec: Spec) -> Iterator[Problem]:
         )
     elif spec.image.class_token:
         yield Problem(
-            "image.class_token", "qkv=conv works on a map, where a class token has no place"
+            "image.class_token",
+            "qkv=conv works on a map, where a class token has no place; leave class_token out",
         )
