@@ -80,6 +80,18 @@ def test_dot_product():
     assert [row.name for row in rows] == ["scores", "scaled", "A", "A @ V"]
 
 
+def test_dot_product_as_a_preset():
+    """The block without projections has the same tensors; it multiplies where they divide."""
+    facts = oracle("vision_dot_product")
+    trace = attntrace.run("dot-product")
+    inputs = [row for row in trace.tensors if row.kind == "input"]
+    assert [list(row.shape) for row in inputs] == [row["shape"] for row in facts["inputs"]]
+    rows = [trace[name] for name in ("scores", "scores_scaled", "probs", "context")]
+    names = [row["name"] for row in facts["intermediates"]]
+    ours = [found[1:] for found in traced_rows(rows, names)]
+    assert ours == [expected[1:] for expected in expected_rows(facts)]
+
+
 @pytest.mark.parametrize(("weights", "number"), [("averaged", 0), ("per-head", 1)])
 def test_multihead_attention_of_torch(weights, number):
     """nn.MultiheadAttention shows its output and its weights as the oracle has them."""

@@ -1,17 +1,54 @@
-"""Settings that are each legal and do not go together."""
+"""Settings that are each legal and do not go together; the cases themselves lie in rules/."""
 
 from __future__ import annotations
 
+import ast
+import inspect
+import sys
+from pathlib import Path
+
 import pytest
 
-from attntrace.errors import SettingsError
-from attntrace.spec import load
+from attntrace.errors import Problem, SettingsError
+from attntrace.spec import load, rules
+from tests.spec.rules import (
+    attention,
+    belongs,
+    feed_forward,
+    impl,
+    kinds,
+    mask,
+    others,
+    positions,
+    sizes,
+    stack,
+    vision,
+)
+from tests.spec.rules.case import merged
 
+ROOMS = [
+    attention,
+    belongs,
+    feed_forward,
+    impl,
+    kinds,
+    mask,
+    others,
+    positions,
+    sizes,
+    stack,
+    vision,
+]
+CASES = [
+    pytest.param(case, id=f"{room.__name__.rpartition('.')[2]}: {case.name}")
+    for room in ROOMS
+    for case in room.CASES
+]
+FOLDER = Path(inspect.getfile(rules)).parent
 HEADS_3 = (
     "chan 64 is not divisible by heads 3 (64 = 3*21 + 1); nearest heads that divide 64: 2, 4. "
     "Or set head_dim"
 )
-OTHER = "or use impl eager or sdpa"
 
 
 def problems_of(**given):
@@ -20,31 +57,64 @@ def problems_of(**given):
     return str(caught.value).splitlines()
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_a_rule(case):
+    """What does not go together is one problem, with its arithmetic and a way out."""
+    with pytest.raises(SettingsError) as caught:
+        load(**case.wrong)
+    assert [(p.path, p.message) for p in caught.value.problems] == [(case.path, case.message)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_its_neighbour(case):
+    """The nearest settings that do go together are a block."""
+    assert load(**merged(case.wrong, case.right)).spec
+
+
+def problem_sites(folder):
+    """Return the file and line of each place that makes a Problem."""
+    found = set()
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem":
+                found.add((path.name, node.lineno))
+    return found
+
+
+@pytest.mark.parametrize("leave_out", [None, "mask"])
+def test_every_rule_has_a_case(leave_out, monkeypatch):
+    """Each line that makes a problem is reached by some case; without one room, some are not."""
+    reached = set()
+
+    class Seen(Problem):
+        def __init__(self, *args, **kwargs):
+            caller = sys._getframe(1)
+            reached.add((Path(caller.f_code.co_filename).name, caller.f_lineno))
+            super().__init__(*args, **kwargs)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("attntrace.spec.rules.") and hasattr(module, "Problem"):
+            monkeypatch.setattr(module, "Problem", Seen)
+    for room in ROOMS:
+        for case in room.CASES:
+            if room.__name__.rpartition(".")[2] != leave_out:
+                problems_of(**case.wrong)
+    missing = problem_sites(FOLDER) - reached
+    assert sorted(missing) == [] if leave_out is None else missing
+
+
 @pytest.mark.parametrize(
-    ("chan", "heads", "message"),
-    [
-        (64, 3, HEADS_3),
-        (
-            60,
-            7,
-            (
-                "chan 60 is not divisible by heads 7 (60 = 7*8 + 4); nearest heads that divide 60: "
-                "6, 10. Or set head_dim"
-            ),
-        ),
-        (
-            64,
-            65,
-            (
-                "chan 64 is not divisible by heads 65 (64 = 65*0 + 64); nearest heads that divide "
-                "64: 64. Or set head_dim"
-            ),
-        ),
-    ],
+    ("chan", "heads", "near"), [(64, 3, "2, 4"), (60, 7, "6, 10"), (64, 65, "64")]
 )
-def test_heads_that_do_not_divide_chan(chan, heads, message):
+def test_heads_that_do_not_divide_chan(chan, heads, near):
     """The message shows the division and the nearest numbers of heads that work."""
-    assert problems_of(chan=chan, heads=heads) == [f"heads={heads}: {message}"]
+    quotient, rest = divmod(chan, heads)
+    assert problems_of(chan=chan, heads=heads) == [
+        (
+            f"heads={heads}: chan {chan} is not divisible by heads {heads} ({chan} = "
+            f"{heads}*{quotient} + {rest}); nearest heads that divide {chan}: {near}. Or set head_dim"
+        )
+    ]
 
 
 def test_a_huge_chan_is_judged_at_once():
@@ -55,103 +125,6 @@ def test_a_huge_chan_is_judged_at_once():
             f"heads={heads}: chan {chan} is not divisible by heads 3 ({chan} = 3*33333333333 + 1); "
             f"nearest heads that divide {chan}: 2, 4. Or set head_dim"
         )
-    ]
-
-
-def test_skip_input_needs_equal_widths():
-    """The input cannot be added to an output of another width."""
-    assert problems_of(attention={"skip": "input"}) == [
-        (
-            "attention.skip='input': skip=input adds x of width dim 49 to an output of width chan 64; "
-            "use skip value or none, or set dim 64"
-        )
-    ]
-
-
-def test_skip_value_needs_heads_that_fill_chan():
-    """The values cannot be added to an output of another width."""
-    assert problems_of(heads=4, head_dim=10, attention={"skip": "value"}) == [
-        (
-            "attention.skip='value': skip=value adds v of width heads*head_dim 40 to an output of "
-            "width chan 64; use skip none, or set chan 40"
-        )
-    ]
-
-
-@pytest.mark.parametrize(
-    ("given", "where", "message"),
-    [
-        (
-            {"dim": 49},
-            "attention.impl='torch'",
-            (
-                "impl=torch cannot project dim 49 to chan 64: nn.MultiheadAttention keeps the width "
-                f"of its input; set dim 64, {OTHER}"
-            ),
-        ),
-        (
-            {"heads": 4, "head_dim": 10},
-            "attention.impl='torch'",
-            (
-                "impl=torch has head_dim chan/heads and no other, got head_dim 10 for chan 64 and "
-                f"heads 4; leave head_dim out, {OTHER}"
-            ),
-        ),
-        (
-            {"attention": {"qk_scale": "embed"}},
-            "attention.qk_scale='embed'",
-            (
-                "impl=torch always scales by head_dim^-0.5, got qk_scale embed; "
-                f"leave qk_scale at head, {OTHER}"
-            ),
-        ),
-        (
-            {"attention": {"qk_scale": 0.0}},
-            "attention.qk_scale=0.0",
-            (
-                "impl=torch always scales by head_dim^-0.5, got qk_scale 0.0; "
-                f"leave qk_scale at head, {OTHER}"
-            ),
-        ),
-        (
-            {"attention": {"skip": "value"}},
-            "attention.skip='value'",
-            f"impl=torch keeps its values inside; use skip input or none, {OTHER}",
-        ),
-        (
-            {"attention": {"out_bias": True}},
-            "attention.out_bias=True",
-            (
-                "impl=torch has one bias switch for both projections, got qkv_bias false and out_bias "
-                f"true; leave out_bias out, {OTHER}"
-            ),
-        ),
-    ],
-)
-def test_what_torch_cannot_express(given, where, message):
-    """Each thing that nn.MultiheadAttention does not do is refused with the way out."""
-    attention = {"impl": "torch", **given.pop("attention", {})}
-    assert problems_of(**given, attention=attention) == [f"{where}: {message}"]
-
-
-@pytest.mark.parametrize(
-    ("impl", "reason"),
-    [
-        ("sdpa", "impl=sdpa never materialises the weights; use impl torch, or impl eager"),
-        ("eager", "impl=eager shows them as probs in any case; leave need_weights at none"),
-    ],
-)
-@pytest.mark.parametrize("wanted", ["averaged", "per-head"])
-def test_weights_are_only_for_torch_to_return(impl, reason, wanted):
-    """Weights asked of an implementation that has none to return are refused."""
-    attention = {"impl": impl, "need_weights": wanted}
-    assert problems_of(attention=attention) == [f"attention.need_weights={wanted!r}: {reason}"]
-
-
-def test_mps_has_no_float64():
-    """A dtype that a device lacks is refused, with both ways out."""
-    assert problems_of(run={"device": "mps", "dtype": "float64"}) == [
-        "run.dtype='float64': mps has no float64; use float32, or device cpu"
     ]
 
 
@@ -179,8 +152,36 @@ def test_a_rule_is_silent_about_a_field_that_is_wrong_itself():
     assert problems_of(heads=0, chan=65) == ["heads=0: heads must be a whole number >= 1, got 0"]
 
 
+def test_a_field_that_is_wrong_hides_no_rule_of_another_section():
+    """A wrong kind of norm leaves what is said of the kind of attention to be said."""
+    wrong = {"norm": {"kind": "x"}, "attention": {"kind": "mqa"}}
+    found = problems_of(block="encoder", heads=4, kv_heads=2, **wrong)
+    assert [line.partition(":")[0] for line in found] == ["norm.kind='x'", "kv_heads=2"]
+
+
 @pytest.mark.parametrize("key", ["set", "nearest", "a(", "c++", ""])
 def test_an_unknown_key_hides_no_rule(key):
     """A key that is unknown, whatever its letters, leaves the rules between others in force."""
     given = {key: 1, "heads": 3}
     assert problems_of(**given)[1:] == [f"heads=3: {HEADS_3}"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"layers": 1},
+        {"ff_dim": 256},
+        {"kv_heads": 1},
+        {"dim": 49},
+        {"context_dim": 49},
+        {"block": "psa", "chan": 64, "heads": 2, "kv_heads": 2, "value_head_dim": 16},
+        {"norm": {"kind": "layernorm", "place": "pre"}},
+        {"attention": {"out_proj": False, "out_bias": True}},
+        {"block": "encoder", "ff_dim": 128, "feed_forward": {"ratio": 2}},
+        {"mask": {"fill": "-inf"}},
+    ],
+    ids=str,
+)
+def test_what_would_be_so_anyway_is_no_problem(given):
+    """A setting that means nothing is no trap where it is given as what it would be anyway."""
+    assert load(**given).spec

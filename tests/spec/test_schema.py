@@ -44,8 +44,7 @@ def loads(document):
         load(**document)
     except SettingsError as error:
         return not any(
-            " got " in p.message
-            and " must be " in p.message
+            (" got " in p.message and " must be " in p.message)
             or "unknown key" in p.message
             or "is a section" in p.message
             for p in error.problems
