@@ -95,6 +95,18 @@ class HeadLayout:
         batch, tokens, _, _ = context.shape
         return tap.context_merged(context.reshape(batch, tokens, -1))
 
+    def fitted(self, extra: Tensor, scores: Tensor, heads: int) -> Tensor:
+        """Return a mask or bias with the axes of the scores in this layout.
+
+        It comes as (tokens, keys), (heads, tokens, keys) or (batch, 1, 1 or tokens, keys).
+        """
+        if extra.dim() == 2 or self.name in ("heads-first", "token-first"):
+            return extra
+        if self.name == "single":
+            return extra.squeeze(-3)
+        batch = scores.shape[0] // heads
+        return extra.expand(batch, heads, *extra.shape[-2:]).flatten(0, 1)
+
     @property
     def tokens_at(self) -> int:
         """The place of the tokens among the axes."""

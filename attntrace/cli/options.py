@@ -46,12 +46,17 @@ Component = Annotated[
     ),
 ]
 
+Block = Annotated[
+    Text, _flag("--block", "BLOCK", SIZES, "attention, encoder, decoder ... (attention).")
+]
 Batch = Annotated[Text, _flag("--batch", "N", SIZES, "Sequences (13).")]
 Tokens = Annotated[Text, _flag("--tokens", "N", SIZES, "Tokens of a sequence (100).")]
 Dim = Annotated[Text, _flag("--dim", "N", SIZES, "Features of a token that comes in (49).")]
 Chan = Annotated[Text, _flag("--chan", "N", SIZES, "Features that the layer works at (64).")]
 Heads = Annotated[Text, _flag("--heads", "N", SIZES, "Attention heads (1).")]
+KvHeads = Annotated[Text, _flag("--kv-heads", "N", SIZES, "Heads of k and v (heads).")]
 HeadDim = Annotated[Text, _flag("--head-dim", "N", SIZES, "Features of a head (chan / heads).")]
+Layers = Annotated[Text, _flag("--layers", "N", SIZES, "Layers of a stack (1).")]
 
 QkvBias = Annotated[
     Switch, _switch("--qkv-bias/--no-qkv-bias", LAYER, "Bias in the qkv projection (no).")

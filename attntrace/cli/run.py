@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 # Every flag that sets a field of the spec, and the field.
 FIELDS = {
+    "block": "block",
     "batch": "batch",
     "tokens": "tokens",
     "dim": "dim",
     "chan": "chan",
     "heads": "heads",
+    "kv_heads": "kv_heads",
     "head_dim": "head_dim",
+    "layers": "layers",
     "qkv_bias": "attention.qkv_bias",
     "qk_scale": "attention.qk_scale",
     "skip": "attention.skip",
@@ -42,12 +45,15 @@ FORMATS = ("table", "json", "csv", "markdown")
 def run_command(
     context: typer.Context,
     file: options.File = None,
+    block: options.Block = None,
     batch: options.Batch = None,
     tokens: options.Tokens = None,
     dim: options.Dim = None,
     chan: options.Chan = None,
     heads: options.Heads = None,
+    kv_heads: options.KvHeads = None,
     head_dim: options.HeadDim = None,
+    layers: options.Layers = None,
     qkv_bias: options.QkvBias = None,
     qk_scale: options.QkScale = None,
     skip: options.Skip = None,
@@ -66,9 +72,9 @@ def run_command(
     show_config: options.ShowConfig = False,
     debug: options.Debug = False,
 ) -> None:
-    """Build an attention layer, run it once on random input, and show every tensor.
+    """Build an attention layer or a whole model, run it once on random input, show every tensor.
 
-    Example: attntrace run --heads 4 --chan 64
+    Examples: attntrace run --heads 4 --chan 64; attntrace run gpt2 --device meta
     """
     with exit_codes(debug):
         if columns == "help":

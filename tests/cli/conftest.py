@@ -110,6 +110,6 @@ def read_all(descriptor):
 @pytest.fixture
 def failing_forward(monkeypatch):
     """Make the eager attention multiply q by k without transposing it."""
-    from attntrace.blocks.attention import Attention
+    from attntrace.blocks.attention.dot_product import DotProduct
 
-    monkeypatch.setattr(Attention, "attend", lambda self, q, k, v: q @ k)
+    monkeypatch.setattr(DotProduct, "products", lambda self, q, k: q @ k)

@@ -128,7 +128,7 @@ def test_a_forward_that_raises_names_its_operands(call_main):
     ended = call_main("run", "--heads", 4)
     message, line, *operands = ended.out.splitlines()[-4:]
     assert FAILURE.fullmatch(f"attntrace: {message}\n")
-    assert line.strip().endswith("lambda self, q, k, v: q @ k)")
+    assert line.strip().endswith("lambda self, q, k: q @ k)")
     assert operands == [
         "  q: (13, 4, 100, 16) float32 cpu, row #4",
         "  k: (13, 4, 100, 16) float32 cpu, row #5",

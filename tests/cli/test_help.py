@@ -7,12 +7,15 @@ import re
 import pytest
 
 FLAGS = [
+    "--block",
     "--batch",
     "--tokens",
     "--dim",
     "--chan",
     "--heads",
+    "--kv-heads",
     "--head-dim",
+    "--layers",
     "--qkv-bias",
     "--no-qkv-bias",
     "--qk-scale",

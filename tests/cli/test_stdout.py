@@ -11,6 +11,12 @@ import torch
 
 from attntrace import api
 
+
+def words(shown):
+    """Return shown settings as lines without what lines them up."""
+    return [" ".join(line.split()) for line in shown.splitlines()]
+
+
 TABLE_KEYS = ["#", "tensor", "op", "shape", "axes", "dtype", "memory", "from"]
 
 
@@ -89,7 +95,7 @@ def test_show_config_runs_nothing(invoke, monkeypatch):
     monkeypatch.setattr(api, "run", None)
     ended = invoke("run", "--heads", 4, "--show-config")
     assert (ended.code, ended.err) == (0, "")
-    assert "heads: 4              # --heads 4\n" in ended.out
+    assert "heads: 4 # --heads 4" in words(ended.out)
 
 
 @pytest.mark.parametrize(
@@ -107,31 +113,34 @@ def test_a_flag_wins_wherever_it_stands(order, invoke, tmp_path):
     file.write_text("heads: 2\n")
     args = [word.format(file=file) for word in order]
     shown = invoke("run", "--show-config", *args).out
-    assert "heads: 8              # --heads 8\n" in shown
+    assert "heads: 8 # --heads 8" in words(shown)
 
 
 @pytest.mark.parametrize(
     ("flag", "line"),
     [
-        (["--batch", 7], "batch: 7              # --batch 7"),
-        (["--tokens", 90], "tokens: 90            # --tokens 90"),
-        (["--dim", 48], "dim: 48               # --dim 48"),
-        (["--chan", 60], "chan: 60              # --chan 60"),
-        (["--head-dim", 10], "head_dim: 10          # --head-dim 10"),
-        (["--qkv-bias"], "  qkv_bias: true      # --qkv-bias true"),
-        (["--no-qkv-bias"], "  qkv_bias: false     # --qkv-bias false"),
-        (["--qk-scale", "0.0"], "  qk_scale: 0.0       # --qk-scale 0.0"),
-        (["--skip", "none"], "  skip: none          # --skip none"),
-        (["--impl", "sdpa"], "  impl: sdpa          # --impl sdpa"),
-        (["--device", "meta"], "  device: meta        # --device meta"),
-        (["--dtype", "bfloat16"], "  dtype: bfloat16     # --dtype bfloat16"),
-        (["--seed", 7], "  seed: 7             # --seed 7"),
-        (["--train"], "  mode: train         # --mode train"),
-        (["--eval"], "  mode: eval          # --mode eval"),
-        (["--grad"], "  grad: true          # --grad true"),
-        (["--no-grad"], "  grad: false         # --grad false"),
+        (["--batch", 7], "batch: 7 # --batch 7"),
+        (["--tokens", 90], "tokens: 90 # --tokens 90"),
+        (["--dim", 48], "dim: 48 # --dim 48"),
+        (["--chan", 60], "chan: 60 # --chan 60"),
+        (["--head-dim", 10], "head_dim: 10 # --head-dim 10"),
+        (["--heads", 4, "--kv-heads", 2], "kv_heads: 2 # --kv-heads 2"),
+        (["--block", "encoder"], "block: encoder # --block encoder"),
+        (["--block", "encoder", "--layers", 3], "layers: 3 # --layers 3"),
+        (["--qkv-bias"], "qkv_bias: true # --qkv-bias true"),
+        (["--no-qkv-bias"], "qkv_bias: false # --qkv-bias false"),
+        (["--qk-scale", "0.0"], "qk_scale: 0.0 # --qk-scale 0.0"),
+        (["--skip", "none"], "skip: none # --skip none"),
+        (["--impl", "sdpa"], "impl: sdpa # --impl sdpa"),
+        (["--device", "meta"], "device: meta # --device meta"),
+        (["--dtype", "bfloat16"], "dtype: bfloat16 # --dtype bfloat16"),
+        (["--seed", 7], "seed: 7 # --seed 7"),
+        (["--train"], "mode: train # --mode train"),
+        (["--eval"], "mode: eval # --mode eval"),
+        (["--grad"], "grad: true # --grad true"),
+        (["--no-grad"], "grad: false # --grad false"),
     ],
 )
 def test_every_flag_sets_its_field(flag, line, invoke):
     """Each flag reaches the field that it is named after."""
-    assert line in invoke("run", "--show-config", *flag).out.splitlines()
+    assert line in words(invoke("run", "--show-config", *flag).out)

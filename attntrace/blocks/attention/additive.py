@@ -25,6 +25,7 @@ class Additive(nn.Module):
     def __init__(self, spec: Spec, axes: Axes) -> None:
         super().__init__()
         a = axes
+        self.heads = spec.heads
         self.layout, self.fill = HeadLayout(spec.attention.layout), spec.mask.fill
         self.energy = nn.Linear(spec.head_dim, 1, bias=False)
         self.dropout = nn.Dropout(spec.attention.dropout) if spec.attention.dropout else None
@@ -45,21 +46,16 @@ class Additive(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, guide: Guide) -> Tensor:
         """Return the context of each query."""
-        tap = self.tap
+        tap, fitted = self.tap, self.layout.fitted
         attn = tap.pairs(q.unsqueeze(-2) + k.unsqueeze(-3))
         attn = tap.aligned(attn.tanh())
         attn = tap.scores(tap.energy(self.energy(attn)).squeeze(-1))
         if guide.bias is not None:
-            attn = tap.scores_biased(attn + self.fitted(guide.bias))
+            attn = tap.scores_biased(attn + fitted(guide.bias, attn, self.heads))
         if guide.mask is not None:
             fill = torch.finfo(attn.dtype).min if self.fill == "min" else float(self.fill)
-            attn = tap.masked_scores(attn.masked_fill(self.fitted(guide.mask), fill))
+            attn = tap.masked_scores(attn.masked_fill(fitted(guide.mask, attn, self.heads), fill))
         attn = tap.probs(attn.softmax(dim=-1))
         if self.dropout is not None:
             attn = tap.probs_dropped(self.dropout(attn))
         return tap.context(attn @ v)
-
-    def fitted(self, extra: Tensor) -> Tensor:
-        """Return a mask or bias without the axis of heads where the layout has none."""
-        single = self.layout.name == "single" and extra.dim() > 2
-        return extra.squeeze(-3) if single else extra

@@ -52,16 +52,16 @@ class DotProduct(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, guide: Guide) -> Tensor:
         """Return the context of each query."""
-        tap = self.tap
+        tap, fitted = self.tap, self.layout.fitted
         attn = tap.scores(self.products(self.scaled(q, "q"), k))
         attn = self.scaled(attn, "scores")
         if self.softcap is not None:
             attn = tap.scores_capped(torch.tanh(attn / self.softcap) * self.softcap)
         if guide.bias is not None:
-            attn = tap.scores_biased(attn + self.fitted(guide.bias, attn))
+            attn = tap.scores_biased(attn + fitted(guide.bias, attn, self.heads))
         if guide.mask is not None:
             attn = tap.masked_scores(
-                attn.masked_fill(self.fitted(guide.mask, attn), self.filling(attn))
+                attn.masked_fill(fitted(guide.mask, attn, self.heads), self.filling(attn))
             )
         attn = self.scaled(attn, "masked_scores")
         attn = tap.probs(attn.softmax(dim=-1))  # the same name, so that the scores die here
@@ -94,15 +94,6 @@ class DotProduct(nn.Module):
             return torch.finfo(scores.dtype).min
         return float(self.fill)
 
-    def fitted(self, extra: Tensor, scores: Tensor) -> Tensor:
-        """Return a mask or bias with the axes of the scores in this layout."""
-        if extra.dim() == 2 or self.layout.name in ("heads-first", "token-first"):
-            return extra
-        if self.layout.name == "single":
-            return extra.squeeze(-3)
-        batch = scores.shape[0] // self.heads
-        return extra.expand(batch, self.heads, *extra.shape[-2:]).flatten(0, 1)
-
 
 class Kernel(nn.Module):
     """The same in one call of `scaled_dot_product_attention`, which keeps the scores to itself.
@@ -114,6 +105,7 @@ class Kernel(nn.Module):
         super().__init__()
         a = axes
         self.scale = 1.0 if spec.scale is None else spec.scale
+        self.heads = spec.heads
         self.p, self.grouped = spec.attention.dropout, spec.kv_heads != spec.heads
         self.layout = HeadLayout(spec.attention.layout)
         context = self.layout.axes(a.batch, a.heads, a.tokens, a.value_head_dim)
@@ -126,7 +118,7 @@ class Kernel(nn.Module):
             q,
             k,
             v,
-            attn_mask=self.mask(guide),
+            attn_mask=self.mask(guide, q),
             dropout_p=dropout,
             is_causal=guide.causal and guide.bias is None,
             scale=self.scale,
@@ -134,12 +126,12 @@ class Kernel(nn.Module):
         )
         return self.tap.context(context)
 
-    def mask(self, guide: Guide) -> Tensor | None:
+    def mask(self, guide: Guide, q: Tensor) -> Tensor | None:
         """Return mask and bias as the one tensor that the kernel takes, None where it needs none."""
         mask, bias = guide.mask, guide.bias
-        if self.layout.name == "single":
-            mask = mask.squeeze(1) if mask is not None and mask.dim() == 4 else mask
-            bias = bias.squeeze(0) if bias is not None else None
+        if mask is not None:
+            mask = self.layout.fitted(mask, q, self.heads)
         if bias is None:
             return None if guide.causal else mask
+        bias = self.layout.fitted(bias, q, self.heads)
         return bias if mask is None else bias.masked_fill(~mask, float("-inf"))

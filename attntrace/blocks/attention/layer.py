@@ -12,6 +12,7 @@ from attntrace.blocks.attention.fused import Convolution, Fused
 from attntrace.blocks.attention.kv import Cache, Repeat
 from attntrace.blocks.attention.latent import Latent
 from attntrace.blocks.attention.linear import LinearAttention
+from attntrace.blocks.attention.placing import placed, placing_taps
 from attntrace.blocks.attention.projections import KvFused, Separate
 from attntrace.blocks.attention.qk_norm import QkNorm
 from attntrace.blocks.attention.shared_head import SharedHead
@@ -75,8 +76,7 @@ class Attention(nn.Module):
         apart = f"{a.batch} {a.tokens} {a.heads} {a.value_head_dim}"
         out = f"{a.batch} {a.tokens} {a.chan}"
         return [
-            Tap("x_q", f"{a.batch} {a.tokens} {a.dim}", "x + positions, for q"),
-            Tap("x_k", f"{a.batch} {a.keys} {self.key_dim(spec, a)}", "x + positions, for k"),
+            *placing_taps(spec, a),
             *self.layout.merge_taps(a),
             Tap("context_placed", f"{a.batch} {a.tokens} {a.value_width}", "context + v_conv"),
             Tap("proj", out, f"{'context' if self.layout.name == 'single' else 'context_merged'} W_proj^T{bias}"),
@@ -85,11 +85,6 @@ class Attention(nn.Module):
             Tap("v_merged", f"{a.batch} {a.tokens} {a.value_width}", "v_t, heads side by side"),
             Tap("out", out, f"{'v' if self.layout.name == 'single' else 'v_merged'} + proj"),
         ]  # fmt: skip
-
-    @staticmethod
-    def key_dim(spec: Spec, a: Axes) -> str:
-        """Return the width of what k is made from."""
-        return a.context_dim if spec.cross else a.dim
 
     def forward(self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING) -> Tensor:
         """Return (batch, tokens, chan) for x (batch, tokens, dim)."""
@@ -108,11 +103,7 @@ class Attention(nn.Module):
         if isinstance(self.project, Latent):
             made: tuple[Tensor, Tensor, Tensor] = self.project(x, guide)
             return made
-        queries = x if guide.q_positions is None else self.tap.x_q(x + guide.q_positions)
-        keys = source
-        if guide.k_positions is not None:
-            same = source is x and guide.k_positions is guide.q_positions
-            keys = queries if same else self.tap.x_k(source + guide.k_positions)
+        queries, keys = placed(self.tap, x, source, guide)
         q, k, v = self.project(queries, keys, source)
         if self.qk_norm is not None:
             q, k = self.qk_norm(q, k)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from attntrace.blocks.attention.placing import placed, placing_taps
 from attntrace.blocks.attention.words import words_of
 from attntrace.blocks.axes import Axes
 from attntrace.blocks.guide import NOTHING, Guide
@@ -36,8 +37,7 @@ class TorchAttention(nn.Module):
         heads = f"{a.heads} " if per_head else ""
         inner = words_of(spec).probs
         self.tap = Taps(
-            Tap("x_q", f"{a.batch} {a.tokens} {a.dim}", "x + positions, for q"),
-            Tap("x_k", f"{a.batch} {a.keys} {a.context_dim if spec.cross else a.dim}", "x + positions, for k"),
+            *placing_taps(spec, a),
             Tap("proj", f"{a.batch} {a.tokens} {a.chan}", f"concat of {inner} v, projected"),
             Tap("probs", f"{a.batch} {heads}{a.tokens} {a.keys}", inner if per_head else f"{inner}, averaged over the heads"),
         )  # fmt: skip
@@ -45,11 +45,7 @@ class TorchAttention(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING) -> Tensor:
         """Return (batch, tokens, chan) for x (batch, tokens, chan)."""
         source = x if context is None else context
-        queries = x if guide.q_positions is None else self.tap.x_q(x + guide.q_positions)
-        keys = source
-        if guide.k_positions is not None:
-            same = source is x and guide.k_positions is guide.q_positions
-            keys = queries if same else self.tap.x_k(source + guide.k_positions)
+        queries, keys = placed(self.tap, x, source, guide)
         proj, probs = self.attn(
             queries,
             keys,
