@@ -38,10 +38,10 @@ class Whole(Kind):
 
     def refusal(self, value: object) -> str:
         """Return the bound that a whole number is beyond, and that a whole number was expected."""
-        if not is_finite(value) or isinstance(value, float):
+        if not isinstance(value, int) or isinstance(value, bool):
             return self.expected
         least = self.schema.get("minimum", -math.inf)
-        sign = f">= {least}" if value < least else f"<= {self.schema.get('maximum')}"  # type: ignore[operator]
+        sign = f">= {least}" if value < least else f"<= {self.schema.get('maximum')}"
         return f"a whole number {sign},"
 
 
@@ -57,8 +57,9 @@ class Share(Kind):
 
 def is_finite(value: object) -> bool:
     """Whether a value is a number that can be computed with."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def kind_of(info: FieldInfo) -> tuple[Kind, bool]:

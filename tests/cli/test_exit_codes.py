@@ -20,7 +20,7 @@ HEADS_3 = (
     "nearest heads that divide 64: 2, 4. Or set head_dim\n"
 )
 FAILURE = re.compile(
-    r"attntrace: matmul failed at .*conftest\.py:\d+: RuntimeError: "
+    r"attntrace: matmul failed in attention\.attend at .*conftest\.py:\d+: RuntimeError: "
     r"Expected size for first two dimensions of batch2 tensor to be: \[52, 16\] "
     r"but got: \[52, 100\]\.\n"
 )
@@ -118,7 +118,7 @@ def test_a_forward_that_raises(call_main):
     ended = call_main("run", "--heads", 4, "--format", "csv")
     rows = list(csv.DictReader(StringIO(ended.out)))
     assert ended.code == 3
-    assert [row["tensor"] for row in rows] == ["x", "qkv", "qkv_split", "qkv_stack", "q", "k", "v"]
+    assert [row["tensor"] for row in rows] == ["x", "qkv", "qkv_split", "qkv_stack", "q", "k", "v", "q_scaled"]
     assert FAILURE.fullmatch(ended.err)
 
 
@@ -130,7 +130,7 @@ def test_a_forward_that_raises_names_its_operands(call_main):
     assert FAILURE.fullmatch(f"attntrace: {message}\n")
     assert line.strip().endswith("lambda self, q, k: q @ k)")
     assert operands == [
-        "  q: (13, 4, 100, 16) float32 cpu, row #4",
+        "  q_scaled: (13, 4, 100, 16) float32 cpu, row #7",
         "  k: (13, 4, 100, 16) float32 cpu, row #5",
     ]
 

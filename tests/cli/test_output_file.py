@@ -114,8 +114,8 @@ def test_a_forward_that_raises_writes_what_there_is(call_main, folder):
     ended = call_main("run", "--format", "csv", "-o", "rows.csv")
     lines = (folder / "rows.csv").read_text().splitlines()
     assert (ended.code, ended.out) == (3, "")
-    assert ended.err.startswith("wrote rows.csv\nattntrace: matmul failed at ")
-    assert lines[-1].startswith("6,v,")
+    assert ended.err.startswith("wrote rows.csv\nattntrace: matmul failed in attention.attend at ")
+    assert lines[-1].startswith("7,q_scaled,")
 
 
 def test_a_file_need_not_be_readable_to_be_written(invoke, folder, monkeypatch):

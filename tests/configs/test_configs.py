@@ -76,6 +76,8 @@ def test_the_readme_has_every_preset():
     """The table of systems names each file in configs/, and no other."""
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     start = readme.index("## What it builds")
-    cells = re.findall(r"^\|[^|]*\|([^|]*)\|$", readme[start : readme.index("## What the columns")], re.MULTILINE)
+    cells = re.findall(
+        r"^\|[^|]*\|([^|]*)\|$", readme[start : readme.index("## What the columns")], re.MULTILINE
+    )
     named = {name for cell in cells[1:] for name in re.findall(r"`([\w-]+)`", cell)}
     assert named == {path.stem for path in CONFIGS}
