@@ -70,7 +70,8 @@ def _activations(spec: Spec) -> int:
     if attention.impl == "sdpa":
         return at_the_end
     if attention.impl == "eager":
-        copies = part + (values if spec.heads > 1 else 0)  # matmul makes them contiguous
+        apart = min(spec.batch, spec.heads, spec.tokens) > 1  # else heads are a view of the batch
+        copies = part + values if apart else 0  # matmul makes them contiguous
         scores = _scores(spec)
         return max(at_the_end, qkv + scores, qkv + copies + scores // 2)
     fused = attention.qkv_bias and spec.run.mode == "eval" and not spec.run.grad

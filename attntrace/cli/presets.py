@@ -32,7 +32,16 @@ def presets_command(format: options.TableFormat = "table", output: options.Outpu
         elif format == "table" and table.on_terminal(output):
             from rich.console import Console
 
-            Console(highlight=False).print(table.wrapped(HEAD, rows, NUMBERS))
+            Console(highlight=False).print(table.wrapped(("name", "what it is"), _narrow(rows)))
         else:
             write = table.markdown if format == "markdown" else table.plain
             deliver(write(HEAD, rows, NUMBERS), output)
+
+
+def _narrow(rows: table.Rows) -> list[tuple[str, str]]:
+    """Return the rows in two columns: beside a long name there is room for one more."""
+    counts = [f"{count} parameters" if count else "" for _, _, count, _ in rows]
+    return [
+        (name, f"{meaning}\n{', '.join(part for part in (block, count) if part)}")
+        for (name, block, _, meaning), count in zip(rows, counts, strict=True)
+    ]

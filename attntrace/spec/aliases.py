@@ -145,7 +145,7 @@ def names_of(path: str) -> tuple[str, ...]:
 def canonical(layer: list[Setting]) -> tuple[list[Setting], list[Problem]]:
     """Return one source's settings under our own names, and what is wrong with its names.
 
-    A setting that is given under two names, or at two places, is a problem.
+    A setting that is given under two names with two values is a problem.
     """
     problems: list[Problem] = []
     found: dict[str, Setting] = {}
@@ -210,8 +210,14 @@ def _of_switch(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def _differ(before: Setting, after: Setting) -> bool:
-    """Whether two settings of one path are a contradiction: a `--set` may be given again."""
-    return not (before.origin == "--set" and before.written == after.written)
+    """Whether two settings of one path are a contradiction.
+
+    A `--set` may be given again, and configs of other projects say some things under two names:
+    GPT-2's has n_positions and n_ctx.
+    """
+    again = before.origin == "--set" and before.written == after.written
+    same = type(before.value) is type(after.value) and before.value == after.value
+    return not (again or same)
 
 
 def _twice(before: Setting, after: Setting) -> Problem:

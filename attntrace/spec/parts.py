@@ -120,7 +120,7 @@ def window_of(spec: Spec) -> Spec:
         batch=spec.batch * (rows // side) * (columns // side),
         tokens=side * side,
         image={"map": None},
-        attention={"kind": "auto", "skip": "value" if spec.attention.skip == "value" else "none"},
+        attention={"kind": "auto", "skip": "value" if spec.skip == "value" else "none"},
     )
 
 

@@ -118,7 +118,16 @@ def test_a_forward_that_raises(call_main):
     ended = call_main("run", "--heads", 4, "--format", "csv")
     rows = list(csv.DictReader(StringIO(ended.out)))
     assert ended.code == 3
-    assert [row["tensor"] for row in rows] == ["x", "qkv", "qkv_split", "qkv_stack", "q", "k", "v", "q_scaled"]
+    assert [row["tensor"] for row in rows] == [
+        "x",
+        "qkv",
+        "qkv_split",
+        "qkv_stack",
+        "q",
+        "k",
+        "v",
+        "q_scaled",
+    ]
     assert FAILURE.fullmatch(ended.err)
 
 

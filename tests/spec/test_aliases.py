@@ -130,7 +130,7 @@ def test_a_stronger_layer_wins_by_whatever_name(write_yaml):
     ("text", "message"),
     [
         (
-            "hidden_size: 64\nchan: 64",
+            "hidden_size: 64\nchan: 96",
             "2:1: chan is given twice, as hidden_size (block.yaml:1:1 hidden_size) and as chan; leave one out",
         ),
         (
@@ -152,13 +152,19 @@ def test_two_names_for_one_setting(text, message, write_yaml):
     assert problems_of(write_yaml(text)) == [f"block.yaml:{message}"]
 
 
+def test_two_names_with_one_value_are_no_contradiction(write_yaml):
+    """GPT-2's config says n_positions and n_ctx, nn.MultiheadAttention kdim and vdim."""
+    text = "positions: {kind: learned}\nn_positions: 128\nn_ctx: 128\n"
+    assert load(write_yaml(text)).spec.positions.max == 128
+
+
 def test_two_names_in_python_and_in_sets():
     """So it is for keywords, and for `--set`, where only the same name may come again."""
-    assert problems_of(chan=64, hidden_size=64) == [
-        "hidden_size=64: chan is given twice, as chan (chan=64) and as hidden_size; leave one out"
+    assert problems_of(chan=96, hidden_size=64) == [
+        "hidden_size=64: chan is given twice, as chan (chan=96) and as hidden_size; leave one out"
     ]
-    assert problems_of(sets=["heads=2", "nhead=2"]) == [
-        "--set nhead=2: heads is given twice, as heads (--set heads=2) and as nhead; leave one out"
+    assert problems_of(sets=["heads=4", "nhead=2"]) == [
+        "--set nhead=2: heads is given twice, as heads (--set heads=4) and as nhead; leave one out"
     ]
 
 

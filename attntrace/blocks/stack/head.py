@@ -28,9 +28,10 @@ class Head(nn.Module):
         self.kind = stack.head
         self.first = spec.image.class_token and spec.stem != "none"
         self.scale = spec.chan**-0.5 if stack.head_scale else None
-        self.project = nn.Linear(
-            spec.chan, stack.vocab or stack.classes or 0, bias=stack.head_bias
-        ) if not stack.tied else None  # fmt: skip
+        width = stack.classes if stack.head == "classes" else stack.vocab
+        self.project = (
+            None if stack.tied else nn.Linear(spec.chan, width or 0, bias=stack.head_bias)
+        )
         self.bias = nn.Parameter(self.zeros(spec)) if stack.tied and stack.head_bias else None
         self.tied = [table] if stack.tied and table is not None else []  # the stack owns it
         tokens = f"{a.batch} {a.tokens}"

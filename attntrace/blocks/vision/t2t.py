@@ -76,7 +76,7 @@ class TokenStep(nn.Module):
         self.map = split_maps(spec.image)[number]
         rows, columns = f"rows_{number + 1}", f"columns_{number + 1}"
         layer = token_layer_of(spec, number)
-        inner = token_axes(axes, f"{rows}*{columns}", width)
+        inner = token_axes(layer, axes, f"{rows}*{columns}", width)
         self.layer = Attention(layer, inner) if layer.block == "attention" else Layer(layer, inner)
 
         self.tap = Taps(
@@ -99,7 +99,7 @@ class T2TBlock(TokensToToken):
         super().__init__(spec, Axes.of(spec))
 
 
-def token_axes(axes: Axes, places: str, width: str) -> Axes:
+def token_axes(layer: Spec, axes: Axes, places: str, width: str) -> Axes:
     """Return the words of a layer between two splits: one head, all of it token_dim wide."""
     inner = "token_dim"
     return Axes(
@@ -115,5 +115,5 @@ def token_axes(axes: Axes, places: str, width: str) -> Axes:
         kv_value_width=inner,
         value_width=inner,
         ff_dim=inner,
-        kernel_features=f"{inner}//2",
+        kernel_features=f"{inner}//2" if layer.head_dim > 1 else "1",
     )

@@ -8,7 +8,8 @@ from typing import Any
 from attntrace.errors import Problem
 from attntrace.spec.block import Spec
 from attntrace.spec.component import Component
-from attntrace.spec.rules.meaning import BLOCKS, CHOICES, OF_PROJECTIONS, REASONS
+from attntrace.spec.rules.meaning import BLOCKS, CHOICES
+from attntrace.spec.rules.reasons import OF_PROJECTIONS, REASONS
 
 
 def belongs_rules(spec: Spec) -> Iterator[Problem]:
@@ -30,12 +31,10 @@ def misplaced(spec: Spec, path: str) -> str | None:
         return f"{name} means nothing to block {spec.block}; it is for {', '.join(blocks)}"
     if spec.qkv == "none" and path in OF_PROJECTIONS:
         return f"{name} means nothing here: with attention.qkv none, q, k and v come in as they are"
-    if path in REASONS:
-        return REASONS[path](spec)
     words, holds = CHOICES.get(path, ("", None))
-    if holds is None or holds(spec):
-        return None
-    return f"{name} means nothing here; it goes with {words}"
+    if holds is not None and not holds(spec):
+        return f"{name} means nothing here; it goes with {words}"
+    return REASONS[path](spec) if path in REASONS else None
 
 
 def _given(spec: Spec) -> Iterator[str]:

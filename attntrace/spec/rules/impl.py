@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attntrace.errors import Problem
 from attntrace.spec.block import Spec
+from attntrace.spec.rules.sizes import indivisible
 from attntrace.spec.symbols import STACKS
 
 OTHER = "or use impl eager or sdpa"
@@ -27,6 +28,12 @@ def impl_rules(spec: Spec) -> Iterator[Problem]:
 
 
 def _torch_sizes(spec: Spec) -> Iterator[Problem]:
+    if spec.chan % spec.heads and "head_dim" in spec.model_fields_set:
+        yield Problem(
+            "heads",
+            f"impl=torch cuts chan into heads, and "
+            f"{indivisible('chan', spec.chan, 'heads', spec.heads)}. {OTHER.capitalize()}",
+        )
     if spec.width != spec.chan and not spec.chan % spec.heads:
         yield Problem(
             "attention.impl",

@@ -72,6 +72,16 @@ CASES = [
         {"head_dim": 16},
     ),
     Case(
+        "torch with heads that do not divide",
+        {"heads": 3, "head_dim": 10, "attention": {"impl": "torch"}},
+        "heads",
+        (
+            "impl=torch cuts chan into heads, and chan 64 is not divisible by heads 3 (64 = 3*21 + "
+            "1); nearest heads that divide 64: 2, 4. Or use impl eager or sdpa"
+        ),
+        {"attention": {"impl": "eager"}},
+    ),
+    Case(
         "torch with wider values",
         {"heads": 4, "value_head_dim": 10, "attention": {"impl": "torch"}},
         "value_head_dim",
