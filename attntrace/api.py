@@ -245,4 +245,6 @@ def _refuse_what_cannot_fit(spec: Spec) -> None:
 def _of_spec(facts: record.Trace, spec: Spec) -> record.Trace:
     decomposed = spec.run.device == "meta" and spec.attention.impl != "eager"
     notes = (*facts.notes, ON_META) if decomposed else facts.notes
+    environment = replace(facts.environment, dtype=spec.run.dtype)  # ids are whole numbers
+    facts = replace(facts, environment=environment)
     return replace(facts, spec=spec.model_dump(mode="json"), sizes=spec.sizes, notes=notes)

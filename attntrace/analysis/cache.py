@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from attntrace.record import TensorRecord, Trace
 
 _ROWS = ("k_cache", "v_cache", "latent_cache", "k_rope_cache")
-_LENGTH = "past+tokens"
+_LENGTHS = ("past+tokens", "all_past+tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +17,20 @@ class CacheReport:
     layers: int
     tokens: int
     kept: int
-    """How many of them the next step needs: fewer than all under a sliding mask."""
+    """How many of them the next step needs: fewer than all where every layer has a window."""
     token_nbytes: int
     nbytes: int
 
 
 def cache_report(trace: Trace) -> CacheReport | None:
     """Return what the cache rows of a trace add up to, None for a block without a cache."""
-    rows = [row for row in trace.tensors if row.name in _ROWS and _LENGTH in (row.axes or ())]
+    rows = [row for row in trace.tensors if row.name in _ROWS and _at(row) is not None]
     if not rows or trace.spec is None:
         return None
-    tokens = _length(rows[0])
+    tokens = max(_length(row) for row in rows)
     a_token = sum(_nbytes(row) // _length(row) for row in rows) // trace.sizes["batch"]
-    window = trace.spec["mask"]["window"]
+    full = any(_LENGTHS[1] in (row.axes or ()) for row in rows)
+    window = None if full else trace.spec["mask"]["window"]
     return CacheReport(
         layers=len({row.path for row in rows}),
         tokens=tokens,
@@ -39,10 +40,17 @@ def cache_report(trace: Trace) -> CacheReport | None:
     )
 
 
+def _at(row: TensorRecord) -> int | None:
+    """Return which axis counts the tokens, None where the row is no cache."""
+    axes = row.axes or ()
+    return next((axes.index(name) for name in _LENGTHS if name in axes), None)
+
+
 def _length(row: TensorRecord) -> int:
-    assert row.axes is not None, "a cache row is a tap"
+    at = _at(row)
+    assert at is not None, "a cache row has such an axis"
     assert row.shape is not None, "a cache row is a plain tensor"
-    return row.shape[row.axes.index(_LENGTH)]
+    return row.shape[at]
 
 
 def _nbytes(row: TensorRecord) -> int:

@@ -21,12 +21,22 @@ def least_nbytes(spec: Spec) -> int:
     What it needs above that is a matter of copies and of what autograd keeps.
     """
     item = _ITEM[spec.run.dtype]
+    if spec.qkv == "none":
+        return item * _bare(spec)
     if spec.block == "attention":
         x = spec.batch * spec.tokens * spec.dim
         return item * (_projections(spec) + x + _activations(spec))
     if spec.block in _STACKS:
         return item * (_stack_parameters(spec) + max(_scores(spec), _logits(spec)))
     return 0
+
+
+def _bare(spec: Spec) -> int:
+    """Return elements of q, k and v as they come in, and of what attention makes of them."""
+    q = spec.batch * spec.heads * spec.tokens * spec.head_dim
+    kv = spec.kv_heads * (spec.head_dim + spec.value_head_dim)
+    context = spec.batch * spec.tokens * spec.value_width
+    return q + spec.batch * spec.key_tokens * kv + max(context, _scores(spec))
 
 
 def _projections(spec: Spec) -> int:
@@ -51,7 +61,8 @@ def _stack_parameters(spec: Spec) -> int:
     if part.kind == "moe" and part.experts is not None:
         each = times[part.expert] * spec.chan * spec.expert_dim
         routed = each * part.experts * max(0, layers - part.dense_layers)
-    attention = _projections(spec.model_copy(update={"dim": spec.chan}))
+    narrow = spec.chan if spec.embeds else min(spec.chan, spec.dim, spec.context_dim)
+    attention = _projections(spec.model_copy(update={"dim": narrow}))
     tables = (stack.vocab or 0) * (stack.embedding_dim or spec.chan)
     return layers * (attention + dense) + routed + tables
 

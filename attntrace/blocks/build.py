@@ -34,14 +34,16 @@ def build(spec: Spec) -> nn.Module:
     The global random state is as before. Raises BuildError with torch's error as its cause.
     """
     device = torch.device(spec.run.device)
-    before = torch.get_rng_state()
+    before, usual = torch.get_rng_state(), torch.get_default_dtype()
     try:
         torch.default_generator.manual_seed(spec.run.seed)
+        torch.set_default_dtype(dtype_of(spec))  # a float32 copy of a large model may not fit
         with torch.device("meta" if device.type == "meta" else "cpu"):
             block = BLOCKS[spec.block](spec)
         block = block.to(device=device, dtype=dtype_of(spec))
     except (RuntimeError, TypeError, MemoryError) as error:
         raise BuildError(f"the block could not be built: {first_line(error)}") from error
     finally:
+        torch.set_default_dtype(usual)
         torch.set_rng_state(before)
     return block.train(spec.run.mode == "train")

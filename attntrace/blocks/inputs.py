@@ -12,6 +12,7 @@ from torch import Tensor
 from attntrace.blocks.guide import Past
 from attntrace.errors import BuildError
 from attntrace.spec import Spec
+from attntrace.spec.parts import layer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def stack_inputs(spec: Spec, draw: Draw) -> Inputs:
         inputs["context"] = draw.normal(*context)
     inputs |= lengths_of(spec, spec.key_tokens)
     if spec.cache.past is not None:
-        inputs["past"] = tuple(past_of(spec, draw) for _ in range(spec.layers))
+        inputs["past"] = tuple(past_of(layer_of(spec, n), draw) for n in range(spec.layers))
     return inputs
 
 

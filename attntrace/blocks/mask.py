@@ -14,8 +14,8 @@ class Mask(nn.Module):
     """Causal, sliding and padding masks, and all of them together.
 
     Queries stand at the end of the keys: query i is token past + i, so a decode step sees
-    everything before it (bottom-right aligned). Under a sliding mask it sees the last `window`
-    keys, itself included.
+    everything before it (bottom-right aligned). A sliding mask leaves it the keys less than
+    `window` away, itself included: on both sides, or with causal behind it.
 
     Shapes: lengths (batch,) or None -> (tokens, keys), or with padding (batch, 1, 1, keys) or
     (batch, 1, tokens, keys). In eager and in `nn.MultiheadAttention` True hides a key; in
@@ -27,7 +27,7 @@ class Mask(nn.Module):
     def __init__(self, spec: Spec, axes: Axes) -> None:
         super().__init__()
         a = axes
-        self.kinds, self.window = spec.masks, spec.mask.window
+        self.kinds, self.window = spec.masks, spec.mask.window or 0
         self.shows = spec.attention.impl == "sdpa"
         name = "seen" if self.shows else "hidden"
         table = f"{a.tokens} {a.keys}"
@@ -41,9 +41,9 @@ class Mask(nn.Module):
 
     def words(self) -> str:
         """Return the rule of order in words."""
-        far = f"distance >= {self.window}" if "sliding" in self.kinds else ""
-        near = "distance < 0"  # a sliding window looks back, too
-        hidden = " or ".join(part for part in (near, far) if part)
+        sliding, causal = "sliding" in self.kinds, "causal" in self.kinds
+        far = f"distance >= {self.window}" if causal else f"|distance| >= {self.window}"
+        hidden = " or ".join(["distance < 0"] * causal + [far] * sliding)
         return f"not ({hidden})" if self.shows else hidden
 
     def forward(
@@ -68,11 +68,19 @@ class Mask(nn.Module):
 
     def order(self, tokens: int, keys: int, device: torch.device) -> Tensor:
         """Return the part of the mask that is a matter of places alone, (tokens, keys)."""
+        tap = self.tap
         query = torch.arange(keys - tokens, keys, device=device).unsqueeze(1)
-        distance = self.tap.distance(query - torch.arange(keys, device=device))
+        distance = tap.distance(query - torch.arange(keys, device=device))
+        if "causal" not in self.kinds:
+            away = distance.abs()
+            return (
+                tap.seen_order(away < self.window)
+                if self.shows
+                else tap.hidden_order(away >= self.window)
+            )
         near = self.window if "sliding" in self.kinds else None
         if self.shows:
             seen = distance >= 0
-            return self.tap.seen_order(seen if near is None else seen & (distance < near))
+            return tap.seen_order(seen if near is None else seen & (distance < near))
         hidden = distance < 0
-        return self.tap.hidden_order(hidden if near is None else hidden | (distance >= near))
+        return tap.hidden_order(hidden if near is None else hidden | (distance >= near))

@@ -26,9 +26,10 @@ def norm(spec: Spec, width: int) -> nn.Module:
     """
     kind, eps = spec.norm.kind, spec.norm.eps
     if kind == "layernorm":
-        return nn.LayerNorm(width, eps=eps, bias=spec.norm.bias)
+        weight = spec.norm.weight
+        return nn.LayerNorm(width, eps=eps, elementwise_affine=weight, bias=spec.norm.bias)
     if kind == "rmsnorm":
-        return nn.RMSNorm(width, eps=eps)
+        return nn.RMSNorm(width, eps=eps, elementwise_affine=spec.norm.weight)
     if kind == "batchnorm":
         return TokenBatchNorm(width, eps=eps)
     return nn.Identity()

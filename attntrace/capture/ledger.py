@@ -59,9 +59,14 @@ class Row:
             self.shape, self.nbytes = shape_of(tensor), nbytes_of(tensor)
             self.stride = stride_of(tensor)
 
+    @property
+    def in_structure(self) -> bool:
+        """Whether it came in as a part of something: its place there names it best."""
+        return self.kind == "input" and any(mark in (self.name or "") for mark in ".[")
+
     def title(self) -> str:
         """Return the tensor's name: its tap's, else the author's own, else its op's."""
-        if self.tap is not None:
+        if self.tap is not None and not self.in_structure:
             return self.tap.name
         if self.name is None and self.site is not None and not self.inside:
             self.name = name_at(self.site, self.output)

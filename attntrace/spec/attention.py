@@ -50,7 +50,7 @@ class AttentionSpec(Component):
         "auto",
         "one projection for q, k and v, three, one for q and one for k and v, a convolution over the map, or none: q, k and v come in",
         rule="fused needs one input for q, k and v; none is for block attention, without output projection and skip",
-        shown="fused; separate for cross, gqa, mqa, and positions on qk",
+        shown="fused; separate for cross, gqa, mqa, positions on qk, and biases that differ",
     )
     qkv_layout: Literal["3hd", "h3d", "kqv"] = setting(
         "3hd",

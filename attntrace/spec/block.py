@@ -157,7 +157,8 @@ class Spec(Component):
         attention = self.attention
         by_width = attention.qk_norm != "none" and attention.qk_norm_over == "width"
         placed = self.adds_to_qk or self.stack.queries
-        apart = self.cross or self.kv_heads != self.heads or placed or by_width
+        alike = attention.q_bias == attention.k_bias == attention.v_bias
+        apart = self.cross or self.kv_heads != self.heads or placed or by_width or not alike
         return "separate" if apart else "fused"
 
     @property
@@ -187,6 +188,12 @@ class Spec(Component):
         past = self.cache.past or 0
         window = self.mask.window if "sliding" in self.masks else None
         return past if window is None else min(past, window - 1)
+
+    @property
+    def shared_dim(self) -> int:
+        """Hidden features of the experts that every token goes to, together."""
+        part = self.feed_forward
+        return part.shared_dim or part.shared_experts * self.expert_dim
 
     @property
     def first_place(self) -> int:

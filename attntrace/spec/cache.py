@@ -12,6 +12,6 @@ class CacheSpec(Component):
         None,
         "tokens that are already cached; 0 is a prefill that fills the cache",
         aliases=("past_length", "past_tokens"),
-        rule="needs a causal or sliding mask, and keys of the tokens' own",
+        rule="needs a causal mask, and keys of the tokens' own",
         shown="no cache",
     )

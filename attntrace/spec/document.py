@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,16 @@ class Setting:
     """Where the section around it stands."""
     written: str = ""
     """The path that the user wrote, where it is another than ours."""
+    empty: bool = False
+    """Whether nothing at all stands where its value belongs: not even null."""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it was given under another project's name."""
+        return self.written not in ("", self.path)
+
+
+_NULL = re.compile(r"(?:[&!]\S+\s+)*(?:~|null|Null|NULL)(?=[\s,}\]#]|$)")
 
 
 def read_yaml(path: Path, shown: str = "") -> list[Setting]:
@@ -36,7 +47,8 @@ def read_yaml(path: Path, shown: str = "") -> list[Setting]:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        document = YAML().load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        document = YAML().load(text)
     except OSError as error:
         raise _file_problem(path, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -54,7 +66,8 @@ def read_yaml(path: Path, shown: str = "") -> list[Setting]:
         kind = "list" if isinstance(document, list) else kind
         message = f"a mapping of settings was expected, got a {kind}; write lines like 'heads: 4'"
         raise _file_problem(path, message)
-    leaves = _leaves(document, (), shown or str(path), "")
+    file = _File(shown or str(path), text.splitlines())
+    leaves = _leaves(document, (), file, "")
     return [replace(leaf, origin="preset") for leaf in leaves] if shown else list(leaves)
 
 
@@ -81,19 +94,39 @@ def parse_value(text: str) -> Any:
         raise ValueError(str(error).splitlines()[0]) from error
 
 
-def _leaves(mapping: Any, path: tuple[str, ...], file: str, above: str) -> Iterator[Setting]:
+def says_null(text: str) -> bool:
+    """Whether a value's text is one of YAML's words for null, and not nothing at all."""
+    return _NULL.match(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    lines: list[str]
+
+    def is_empty(self, mapping: Any, key: object) -> bool:
+        """Whether a key that has no value lacks even the word null."""
+        try:
+            line, column = mapping.lc.value(key)
+        except (KeyError, TypeError):  # a merged key stands somewhere else
+            return False
+        return line >= len(self.lines) or not says_null(self.lines[line][column:])
+
+
+def _leaves(mapping: Any, path: tuple[str, ...], file: _File, above: str) -> Iterator[Setting]:
     for key, value in mapping.items():
         try:
             line, column = mapping.lc.key(key)
         except (KeyError, TypeError):  # a merged key stands somewhere else
             line, column = mapping.lc.line, mapping.lc.col
-        where = f"{file}:{line + 1}:{column + 1}"
+        where = f"{file.name}:{line + 1}:{column + 1}"
         inner = (*path, str(key))
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, inner, file, where)
         else:
             plain = dict(value) if isinstance(value, Mapping) else value
-            yield Setting(".".join(inner), plain, where, "file", above)
+            empty = value is None and file.is_empty(mapping, key)
+            yield Setting(".".join(inner), plain, where, "file", above, empty=empty)
 
 
 def _file_problem(where: Path | str, message: str) -> SettingsError:

@@ -15,7 +15,7 @@ class FeedForwardSpec(Component):
         "mlp: down(act(up(x))); glu: down(act(gate(x)) * up(x)); moe: such experts; conv: 1x1, depthwise, 1x1 over the map",
         aliases=("ffn",),
     )
-    activation: Literal["relu", "gelu", "gelu-tanh", "silu", "quick-gelu"] = setting(
+    activation: Literal["relu", "relu2", "gelu", "gelu-tanh", "silu", "quick-gelu"] = setting(
         "gelu",
         "the nonlinearity",
         aliases=("hidden_act", "activation_function", "hidden_activation"),
@@ -56,6 +56,15 @@ class FeedForwardSpec(Component):
     )
     shared_experts: Count = setting(
         0, "experts that every token goes to", aliases=("n_shared_experts", "num_shared_experts")
+    )
+    shared_dim: Size | None = setting(
+        None,
+        "hidden width of the shared experts together",
+        aliases=("shared_expert_intermediate_size",),
+        shown="shared_experts * expert_dim",
+    )
+    shared_gate: bool = setting(
+        False, "weigh the shared experts' output by a sigmoid of the token, as Qwen2-MoE does"
     )
     groups: Size = setting(
         1, "groups that the experts are in", aliases=("n_group", "expert_groups"), rule="divides experts"

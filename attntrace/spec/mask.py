@@ -44,7 +44,7 @@ Fill = Annotated[
 
 
 class MaskSpec(Component):
-    """What is hidden from the softmax. True means keep, as in scaled_dot_product_attention."""
+    """What is hidden from the softmax."""
 
     kind: Annotated[
         Literal["auto"] | tuple[MaskKind, ...], BeforeValidator(_as_tuple)
@@ -56,9 +56,15 @@ class MaskSpec(Component):
     )  # fmt: skip
     window: Size | None = setting(
         None,
-        "keys that a query sees under a sliding mask, itself included",
+        "keys that a query sees under a sliding mask on each side, itself included; with causal it looks back alone",
         aliases=("sliding_window",),
         rule="sliding needs it",
+    )
+    full_every: Size | None = setting(
+        None,
+        "every n-th layer sees past the sliding window: 2 in Gemma 2, 6 in Gemma 3",
+        aliases=("sliding_window_pattern",),
+        rule="with a sliding mask, at most layers",
     )
     lengths: Lengths | None = setting(
         None,

@@ -37,6 +37,7 @@ class NormSpec(Component):
         "a norm after the last layer: of every stack, of none, or of the decoder alone (DETR)",
         shown="none with place post, else all",
     )
+    weight: bool = setting(True, "a weight in layernorm and rmsnorm; OLMo 1 has none")
     bias: bool = setting(True, "a bias in layernorm")
     eps: Positive = setting(
         1e-5,

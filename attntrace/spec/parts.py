@@ -51,12 +51,27 @@ def decoder_of(spec: Spec) -> Spec:
     )
 
 
+def sees_all(spec: Spec, number: int) -> bool:
+    """Return whether a layer is one of those that see past the sliding window (Gemma 2 and 3)."""
+    every = spec.mask.full_every
+    return every is not None and (number + 1) % every == 0
+
+
+def full_of(spec: Spec) -> Spec:
+    """Return the same stack without its sliding window."""
+    kinds = tuple(kind for kind in spec.masks if kind != "sliding")
+    return _with(spec, mask={"kind": kinds, "window": None, "full_every": None})
+
+
 def layer_of(spec: Spec, number: int) -> Spec:
     """Return the spec of one layer of a stack, counted from 0.
 
     Only the first may have a dim of its own; windows are shifted in every second layer (Swin);
-    the first dense_layers of a mixture of experts have a plain feed-forward (DeepSeek).
+    every n-th layer may see past the sliding window (Gemma 2); the first dense_layers of a mixture
+    of experts have a plain feed-forward (DeepSeek).
     """
+    if sees_all(spec, number):
+        spec = full_of(spec)
     part = spec.feed_forward
     dense = part.kind == "moe" and number < part.dense_layers
     first = number == 0 and not spec.embeds
@@ -75,8 +90,7 @@ def layer_of(spec: Spec, number: int) -> Spec:
 
 def shared_expert_of(layer: Spec) -> Spec:
     """Return the feed-forward of a mixture's shared experts: they are one, as wide as all."""
-    width = layer.feed_forward.shared_experts * layer.expert_dim
-    return _with(layer, ff_dim=width, feed_forward={"kind": "glu"})
+    return _with(layer, ff_dim=layer.shared_dim, feed_forward={"kind": "glu"})
 
 
 def cross_of(layer: Spec) -> Spec:

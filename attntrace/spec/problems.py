@@ -17,6 +17,7 @@ from attntrace.spec.block import Spec
 from attntrace.spec.document import Setting
 from attntrace.spec.fields import Field, fields, sections
 from attntrace.spec.rules import rules
+from attntrace.spec.rules.belongs import belongs_rules
 from attntrace.spec.unknown import unknown
 
 
@@ -25,19 +26,29 @@ def check(given: Mapping[str, Setting]) -> tuple[Spec | None, list[Problem]]:
 
     A rule between fields is only judged where the fields it is about are each valid.
     """
-    problems = list(_misplaced(given))
-    spec = None
-    while spec is None:
-        valid = {path: s for path, s in given.items() if not _touches(path, problems)}
-        try:
-            spec = Spec.model_validate(_nested(valid))
-        except ValidationError as error:
-            problems += [_of_field(details, given) for details in _first_by_path(error)]
+    spec, problems = _of_valid(given)
     problems.sort(key=lambda problem: _place(problem, given))
     wrong = [p.path for p in problems if p.path in fields()]
     between = [p for p in rules(spec) if not any(_is_about(p, path) for path in wrong)]
     problems += [placed(problem, given) for problem in between]
     return (None if problems else spec), problems
+
+
+def meaningless(given: Mapping[str, Setting]) -> dict[str, str]:
+    """Return why each setting means nothing that would change nothing, by its path."""
+    spec, _ = _of_valid(given)
+    return {problem.path: problem.message for problem in belongs_rules(spec)}
+
+
+def _of_valid(given: Mapping[str, Setting]) -> tuple[Spec, list[Problem]]:
+    """Return the spec of those settings that are each valid, and the problems of the others."""
+    problems = list(_misplaced(given))
+    while True:
+        valid = {path: s for path, s in given.items() if not _touches(path, problems)}
+        try:
+            return Spec.model_validate(_nested(valid)), problems
+        except ValidationError as error:
+            problems += [_of_field(details, given) for details in _first_by_path(error)]
 
 
 def _misplaced(given: Mapping[str, Setting]) -> Iterator[Problem]:
@@ -48,7 +59,7 @@ def _misplaced(given: Mapping[str, Setting]) -> Iterator[Problem]:
             yield Problem(
                 path,
                 f"{path} is a section; a setting such as {example} was expected, "
-                f"got {_yaml(setting.value)}",
+                f"got {as_yaml(setting.value)}",
                 setting.where,
             )
         above = path.partition(".")[0]
@@ -129,8 +140,10 @@ def placed(problem: Problem, given: Mapping[str, Setting]) -> Problem:
 
 def _refusal(field: Field, value: object) -> str:
     """Say what a setting may be, what it is, and what may have been meant."""
-    got = repr(value) if isinstance(value, str) else _yaml(value)
+    got = repr(value) if isinstance(value, str) else as_yaml(value)
     sentence = f"{field.name} must be {field.kind.refusal(value)} got {got}"
+    if field.path == "mask.lengths" and isinstance(value, list | tuple) and 0 in value:
+        return f"{sentence}; {_NO_KEYS}"
     near = _meant(field, value)
     return f"{sentence}; did you mean {near!r}?" if near is not None else sentence
 
@@ -140,14 +153,17 @@ def _meant(field: Field, value: object) -> object:
     if not isinstance(value, str):
         return None
     elsewhere = WORDS.get(field.path, {})
-    if value in elsewhere:
-        return elsewhere[value]
-    words = {str(word): word for word in field.kind.choices if field.path != "run.device"}
-    near = get_close_matches(value.lower().replace("_", "-"), words, n=1, cutoff=0.7)
+    words = {str(word): word for word in field.kind.choices}
+    words |= {str(word).lower(): meant for word, meant in elsewhere.items()}
+    exactly = field.path == "run.device"  # another device is not what was meant
+    asked = value.lower()
+    cutoff = 1.0 if exactly else 0.7
+    near = get_close_matches(asked, words, n=1, cutoff=0.7)
     return words[near[0]] if near else None
 
 
-def _yaml(value: object) -> str:
+def as_yaml(value: object) -> str:
+    """Return a value as a message has it: true for True."""
     if value is None:
         return "nothing"
     return str(value).lower() if isinstance(value, bool) else str(value)

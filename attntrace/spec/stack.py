@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attntrace.spec.component import Component, Count, Share, Size, setting
+from attntrace.spec.component import Component, Count, Positive, Share, Size, setting
 
 
 class StackSpec(Component):
@@ -18,12 +18,15 @@ class StackSpec(Component):
     )
     embedding_dim: Size | None = setting(
         None,
-        "width of the table; a projection to chan follows where project is true",
+        "width of the table and of what is added to it; a projection to chan follows where project is true",
         aliases=("embedding_size", "emb_n", "word_embed_proj_dim"),
         rule="chan, unless project",
         shown="chan",
     )
-    project: bool = setting(False, "project embedding_dim to chan, as ALBERT does")
+    project: bool = setting(
+        False,
+        "project embedding_dim to chan, after places, segments and norm, as ALBERT and ELECTRA do",
+    )
     embedding_scale: bool = setting(
         False, "multiply embeddings by chan^0.5", aliases=("scale_embedding",)
     )
@@ -43,6 +46,9 @@ class StackSpec(Component):
     head_scale: bool = setting(
         False, "multiply what the head is given by chan^-0.5, as T5 does", rule="needs a head"
     )
+    head_softcap: Positive | None = setting(
+        None, "cap * tanh(logits / cap)", aliases=("final_logit_softcapping",), rule="needs a head"
+    )
     head_bias: bool = setting(False, "a bias in the head")
     classes: Size | None = setting(
         None, "outputs of a class head", aliases=("num_classes", "num_labels")
@@ -58,6 +64,9 @@ class StackSpec(Component):
         "on the part before it is added, or on the sum after its norm",
         aliases=("dropout_position",),
         rule="after-norm: norm.place post",
+    )
+    shared_layers: bool = setting(
+        False, "all layers are one layer, called again and again, as in ALBERT"
     )
     encoder_layers: Size | None = setting(
         None, "layers of the encoder", aliases=("num_encoder_layers", "enc_layers"), shown="layers"

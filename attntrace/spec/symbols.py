@@ -19,10 +19,14 @@ def sizes_of(spec: Spec) -> dict[str, int]:
         sizes["context_tokens"] = spec.context_tokens
     if spec.cache.past is not None:
         sizes["past"] = spec.past
-    if not spec.stack.vocab and spec.qkv != "none":
+        if spec.mask.full_every is not None:
+            sizes["all_past"] = spec.first_place
+    ids = spec.stack.vocab is not None
+    if not ids and spec.qkv != "none":
         sizes["dim"] = spec.dim
-        if spec.context_tokens is not None:
-            sizes["context_dim"] = spec.context_dim
+    both_ids = ids and spec.block == "encoder-decoder"
+    if spec.context_tokens is not None and spec.qkv != "none" and not both_ids:
+        sizes["context_dim"] = spec.context_dim
     sizes["chan"] = spec.chan
     if spec.block in ("attention", "psa", *STACKS):
         sizes |= _of_heads(spec) | _of_kind(spec)
@@ -84,6 +88,7 @@ def _of_experts(spec: Spec) -> dict[str, int]:
         sizes["groups_per_token"] = part.groups_per_token or part.groups
     if part.shared_experts:
         sizes["shared_experts"] = part.shared_experts
+        sizes["shared_dim"] = spec.shared_dim
     return sizes
 
 

@@ -33,7 +33,7 @@ def test_keys_and_values_of_every_layer():
 
 def test_a_sliding_window_keeps_no_more_than_it_shows():
     """Of 20 tokens a window of 8 keeps 7; with the new ones it sees 9, and keeps 7 again."""
-    found, line = report(mask={"kind": "sliding", "window": 8}, cache={"past": 20})
+    found, line = report(mask={"kind": "causal, sliding", "window": 8}, cache={"past": 20})
     assert (found.tokens, found.kept) == (9, 7)
     assert line.endswith("for the 9 tokens of each sequence, of which a sliding window keeps 7")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attntrace.errors import SettingsError
 from attntrace.spec import load
 from attntrace.spec.fields import fields
+from attntrace.spec.rules.belongs import misplaced
 
 SIZES = {
     "batch": (1, 1, 2, 3),
@@ -85,70 +86,83 @@ CHOSEN = (
     "attention.qk_norm", "positions.kind", "mask.kind", "norm.kind", "norm.place",
     "feed_forward.kind", "cache.past", "stack.vocab", "stack.head", "image.stem", "image.map",
     "attention.source", "stack.cross", "stack.queries", "kv_heads", "run.dtype", "run.mode",
-    "run.grad", "recurrent.alignment", "attention.qkv_bias",
+    "run.grad", "recurrent.alignment", "attention.qkv_bias", "layers", "dim", "head_dim",
+    "value_head_dim", "stack.dropout", "image.kernels",
 )  # fmt: skip
 """What decides what is built: each is given more often than a detail is."""
+KINDS = (
+    "attention.kind", "attention.kind", "positions.kind", "positions.kind", "feed_forward.kind",
+    "mask.kind", "attention.impl", "attention.qkv", "attention.layout", "image.stem", "norm.place",
+)  # fmt: skip
+"""The choices that have details of their own."""
+_HEADS = ("attention.kv_lora_rank", "attention.nope_head_dim", "attention.rope_head_dim")
+_CONTEXT = ("context_tokens",)
 WITH = {
-    ("attention.kind", "mla"): (
-        "attention.kv_lora_rank", "attention.nope_head_dim", "attention.rope_head_dim",
-        "value_head_dim",
-    ),
-    ("attention.kind", "additive"): ("attention.align_dim",),
-    ("attention.kind", "window"): ("attention.window", "image.map"),
-    ("recurrent.alignment", "additive"): ("attention.align_dim",),
-    ("feed_forward.kind", "moe"): ("feed_forward.experts", "feed_forward.experts_per_token"),
-    ("stack.head", "vocab"): ("stack.vocab",),
-    ("stack.head", "classes"): ("stack.classes",),
-    ("stack.cross", True): ("context_tokens",),
-    ("attention.source", "cross"): ("context_tokens",),
-    ("block", "encoder-decoder"): ("context_tokens",),
-    ("block", "rnn-seq2seq"): ("context_tokens",),
-    ("image.stem", "patch"): ("image.size", "image.patch"),
-    ("image.stem", "t2t"): ("image.size",),
+    ("block", "encoder-decoder"): _CONTEXT,
+    ("block", "rnn-seq2seq"): _CONTEXT,
     ("block", "patch-embed"): ("image.size", "image.patch"),
     ("block", "t2t"): ("image.size",),
+    ("attention.source", "cross"): _CONTEXT,
+    ("attention.kind", "mla"): (*_HEADS, "value_head_dim"),
+    ("attention.kind", "additive"): ("attention.align_dim",),
+    ("attention.kind", "window"): ("attention.window", "image.map"),
+    ("attention.kind", "gqa"): ("kv_heads", "heads"),
     ("attention.qkv", "none"): ("attention.out_proj",),
-}  # fmt: skip
-"""What one setting needs beside it."""
+    ("attention.qkv", "conv"): ("image.map",),
+    ("attention.layout", "single"): ("heads",),
+    ("positions.kind", "swin"): ("attention.kind", "attention.window", "image.map"),
+    ("positions.kind", "conv"): ("image.map",),
+    ("positions.kind", "sine-2d"): ("image.map",),
+    ("positions.kind", "learned-2d"): ("image.map",),
+    ("mask.kind", "sliding"): ("mask.window",),
+    ("mask.kind", "['causal', 'sliding']"): ("mask.window",),
+    ("mask.kind", "['padding', 'sliding']"): ("mask.window",),
+    ("mask.kind", "['causal', 'padding', 'sliding']"): ("mask.window",),
+    ("feed_forward.kind", "moe"): ("feed_forward.experts", "feed_forward.experts_per_token"),
+    ("feed_forward.kind", "conv"): ("image.map",),
+    ("stack.head", "vocab"): ("stack.vocab",),
+    ("stack.head", "classes"): ("stack.classes",),
+    ("stack.cross", "True"): _CONTEXT,
+    ("image.stem", "patch"): ("image.size", "image.patch"),
+    ("image.stem", "t2t"): ("image.size",),
+    ("image.kernels", "[3]"): ("image.strides", "image.pads"),
+    ("image.kernels", "[3, 3]"): ("image.strides", "image.pads"),
+    ("image.kernels", "[2, 3]"): ("image.strides", "image.pads"),
+    ("recurrent.alignment", "additive"): ("attention.align_dim",),
+}
+"""What one setting needs beside it: path and value in words -> paths."""
 BLOCKS = (
     *("attention", "encoder", "decoder", "encoder-decoder") * 4,
     *("patch-embed", "t2t", "psa", "rnn-seq2seq"),
 )
-KEPT = ("block", "batch", "run.device")
-"""What is not left out to mend other settings."""
 
 
 def values_of(path):
     """Return the values that are tried for a setting."""
     if path in NUMBERS:
         return NUMBERS[path]
-    choices = fields()[path].kind.choices
-    return choices or (True, False)
+    kind = fields()[path].kind
+    if kind.choices or kind.schema.get("type") == "boolean":
+        return kind.choices or (True, False)
+    return (1, 2, 3) if kind.schema.get("type") == "integer" else (0.25, 1.0)
 
 
-def any_settings(random):
-    """Return settings by dotted path, legal or not."""
-    given = {"block": random.choice(BLOCKS), "run.device": "cpu"}
-    for path in ("batch", "chan", "heads", "tokens"):
-        given[path] = random.choice(SIZES[path])
-    for path in CHOSEN:
-        if random.random() < 0.25:
-            given[path] = random.choice(values_of(path))
-    details = [path for path in fields() if path not in given and path != "run.device"]
-    for path in random.sample(details, random.choice((0, 1, 2, 4, 8, 12))):
-        given[path] = random.choice(values_of(path))
-    if "padding" in given.get("mask.kind", "") and random.random() < 0.3:
-        given["mask.lengths"] = [random.choice((1, 2, 5, 9)) for _ in range(given["batch"])]
-    else:
-        given.pop("mask.lengths", None)
-    for setting, needed in WITH.items():
-        if given.get(setting[0]) == setting[1]:
-            given |= {path: random.choice(values_of(path)) for path in needed if path not in given}
-    if "sliding" in given.get("mask.kind", ""):
-        given.setdefault("mask.window", random.choice(values_of("mask.window")))
-    if given.get("attention.qkv") == "none":
-        given["attention.out_proj"] = False
-    return given
+def any_spec(random):
+    """Return legal settings by dotted path, and the settings that were refused on the way.
+
+    It starts from a block of some size and adds to it: what decides what is built, then details of
+    that. What is refused is not added. A refusal is the settings and the error that they got.
+    """
+    refusals = []
+    given = _block(random, refusals)
+    for path in random.choices(KINDS, k=2) + random.sample(CHOSEN, random.choice((0, 3, 8, 16))):
+        given = _more(given, path, random, refusals)
+    spec = _tried(given, refusals)
+    details = [p for p in fields() if p not in given and not misplaced(spec, p)]
+    share = random.choice((0.0, 0.1, 0.3, 0.8))
+    for path in random.sample(details, round(share * len(details))):
+        given = _more(given, path, random, refusals)
+    return given, refusals
 
 
 def nested(given):
@@ -160,26 +174,39 @@ def nested(given):
     return result
 
 
-def legal(given, random, refused):
-    """Return the settings without those that are refused, None where that leads nowhere.
+def _block(random, refusals):
+    """Return a block of some size."""
+    given = None
+    while given is None or _tried(given, refusals) is None:
+        block = random.choice(BLOCKS)
+        given = _with({"block": block, "run.device": "cpu"}, ("block", block), random)
+    for path in ("batch", "heads", "chan", "tokens"):
+        given = _more(given, path, random, refusals)
+    return given
 
-    `refused` is called with each SettingsError on the way.
-    """
-    given = dict(given)
-    for _ in range(40):
-        try:
-            load(**nested(given))
-        except SettingsError as error:
-            refused(given, error)
-            _mend(given, error, random)
-        else:
-            return given
+
+def _more(given, path, random, refusals):
+    """Return the settings with one more and what it needs beside it, without where refused."""
+    if path == "mask.lengths":
+        value = [random.choice((1, 2, 5, 9)) for _ in range(given.get("batch", 13))]
+    else:
+        value = random.choice(values_of(path))
+    more = _with({**given, path: value}, (path, value), random)
+    if path == "image.stem" or ("image.map" in more and "image.map" not in given):
+        more.pop("tokens", None)  # they follow from the map
+    return given if _tried(more, refusals) is None else more
+
+
+def _with(given, setting, random):
+    path, value = setting
+    needed = WITH.get((path, str(value)), ())
+    return {name: random.choice(values_of(name)) for name in needed} | given
+
+
+def _tried(given, refusals):
+    """Return the spec of settings, None where they are refused."""
+    try:
+        return load(**nested(given)).spec
+    except SettingsError as error:
+        refusals.append((given, error))
     return None
-
-
-def _mend(given, error, random):
-    """Leave out one setting, mostly one that the error is about."""
-    blamed = [p.path for p in error.problems if p.path in given and p.path not in KEPT]
-    others = [path for path in given if path not in KEPT]
-    if others:
-        del given[random.choice(blamed if blamed and random.random() < 0.7 else others)]

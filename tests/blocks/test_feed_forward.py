@@ -33,9 +33,10 @@ GROUPED = {"experts": 12, "groups": 4, "groups_per_token": 2, "experts_per_token
 
 def built(run=(), **settings):
     """Return a feed-forward with random weights, in eval mode, and its spec."""
+    width = {} if settings["kind"] == "moe" else {"ff_dim": WIDE}
     spec = attntrace.load(
-        block="encoder", batch=BATCH, tokens=TOKENS, chan=CHAN, ff_dim=WIDE, run=dict(run),
-        feed_forward=settings,
+        block="encoder", batch=BATCH, tokens=TOKENS, chan=CHAN, run=dict(run),
+        feed_forward=settings, **width,
     )  # fmt: skip
     torch.manual_seed(3)
     with torch.device("meta" if spec.run.device == "meta" else "cpu"):

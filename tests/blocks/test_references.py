@@ -10,6 +10,7 @@ from torch import nn
 import attntrace
 from attntrace.blocks import make_inputs
 from attntrace.capture.tap import Tap
+from attntrace.spec.parts import layer_of
 from tests.blocks.variants import ALL_MASKS, POSITIONS, SMALL, attention_layers, layer
 
 REFERENCED = {
@@ -220,7 +221,11 @@ def test_a_decode_step_is_the_last_row_of_a_prefill():
         {"positions": {"kind": "rope"}, "kv_heads": 2},
         {"positions": {"kind": "alibi"}},
         {"positions": {"kind": "learned", "max": 16}},
-        {"mask": {"kind": "sliding", "window": 4}, "positions": {"kind": "rope"}},
+        {"mask": {"kind": "causal, sliding", "window": 4}, "positions": {"kind": "rope"}},
+        {
+            "mask": {"kind": "causal, sliding", "window": 4, "full_every": 2},
+            "positions": {"kind": "rope"},
+        },
     ):
         settings = {**STACK, "block": "decoder", "stack": {"vocab": 50}, **extra}
         whole = attntrace.load(**settings, cache={"past": 0})
@@ -230,10 +235,11 @@ def test_a_decode_step_is_the_last_row_of_a_prefill():
         inputs = make_inputs(whole)
         with torch.no_grad():
             expected, kept = block(**inputs)
-            past = tuple(shortened(layer, step.past) for layer in kept)
+            held = [layer_of(step, number).past for number in range(step.layers)]
+            past = tuple(map(shortened, kept, held))
             out, grown = stepping(x=inputs["x"][:, -1:], past=past)
         torch.testing.assert_close(out[:, 0], expected[:, -1])
-        assert grown[0].k.shape[2] == step.past + 1
+        assert [layer.k.shape[2] for layer in grown] == [tokens + 1 for tokens in held]
 
 
 def shortened(past, tokens):

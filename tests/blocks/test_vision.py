@@ -519,7 +519,7 @@ def test_configs(name):
         (
             {"block": "t2t", "attention": {"impl": "sdpa"}},
             (
-                "impl means nothing here: the performer has no softmax; it goes with "
+                "impl means nothing here: the performer has no softmax; use "
                 "image.token_block transformer or attention"
             ),
         ),

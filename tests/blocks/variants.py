@@ -124,7 +124,7 @@ def _shapes_of_kv(impl):
     turned = {"kind": "rope", "style": "interleaved"}
     mla = {"impl": impl, **MLA}
     yield "mla", layer(value_head_dim=5, attention=mla, positions=turned, **cached)
-    sliding = {"mask": {"kind": "sliding", "window": 4}, "cache": {"past": 10}}
+    sliding = {"mask": {"kind": ["causal", "sliding"], "window": 4}, "cache": {"past": 10}}
     yield "sliding-cache", layer(**{**cached, **sliding}, attention={"impl": impl})
 
 
@@ -164,6 +164,17 @@ def stacks():
     yield "decoder-moe", stack("decoder", **decoder)
     yield "decoder-moe-step", stack("decoder", **{**decoder, "tokens": 1, "cache": {"past": 6}})
     yield "decoder-prefill", stack("decoder", **{**decoder, "cache": {"past": 0}})
+    window = {"kind": ["causal", "sliding"], "window": 4, "full_every": 3}
+    words = {"vocab": 50, "head": "vocab", "head_softcap": 30.0}
+    gemma = {"mask": window, "stack": words, "positions": {"kind": "rope"}}
+    yield "decoder-pattern", stack("decoder", **gemma)
+    yield "decoder-pattern-step", stack("decoder", **{**gemma, "tokens": 2, "cache": {"past": 10}})
+    narrow = {"vocab": 50, "embedding_dim": 10, "project": True, "shared_layers": True}
+    albert = {"stack": {**narrow, "token_types": 2, "embedding_norm": True}}
+    relu2 = {"feed_forward": {"activation": "relu2"}, "norm": {"weight": False, "bias": False}}
+    yield "encoder-shared", stack("encoder", **albert, **relu2, positions={"kind": "sinusoidal"})
+    gated = {**MOE, "dense_layers": 1, "shared_experts": 1, "shared_dim": 20, "shared_gate": True}
+    yield "decoder-gated-experts", stack("decoder", feed_forward=gated)
     yield "decoder-cross", stack("decoder", context_tokens=7, stack={"cross": True})
     yield from _encoder_decoders()
     yield from _vision()

@@ -105,6 +105,7 @@ class Kernel(nn.Module):
         super().__init__()
         a = axes
         self.scale = 1.0 if spec.scale is None else spec.scale
+        self.named = self.scale > 0  # torch's own causal mask is multiplied: -inf * 0 is NaN
         self.heads = spec.heads
         self.p, self.grouped = spec.attention.dropout, spec.kv_heads != spec.heads
         self.layout = HeadLayout(spec.attention.layout)
@@ -114,13 +115,14 @@ class Kernel(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor, guide: Guide) -> Tensor:
         """Return the context of each query."""
         dropout = self.p if self.training else 0.0
+        mask = self.mask(guide, q)
         context = F.scaled_dot_product_attention(
             q,
             k,
             v,
-            attn_mask=self.mask(guide, q),
+            attn_mask=mask,
             dropout_p=dropout,
-            is_causal=guide.causal and guide.bias is None,
+            is_causal=guide.causal and mask is None,
             scale=self.scale,
             enable_gqa=self.grouped and k.shape[1] != q.shape[1],
         )
@@ -132,6 +134,6 @@ class Kernel(nn.Module):
         if mask is not None:
             mask = self.layout.fitted(mask, q, self.heads)
         if bias is None:
-            return None if guide.causal else mask
+            return None if guide.causal and self.named else mask
         bias = self.layout.fitted(bias, q, self.heads)
         return bias if mask is None else bias.masked_fill(~mask, float("-inf"))

@@ -23,7 +23,10 @@ class Cache(nn.Module):
         super().__init__()
         a = axes
         self.layout = HeadLayout(spec.attention.layout)
+        past = "all_past" if a.keys.startswith("all_past") else "past"
         self.tap = Taps(
+            Tap("past_k", self.layout.axes(a.batch, a.kv_heads, past, a.head_dim), "k of the tokens before"),
+            Tap("past_v", self.layout.axes(a.batch, a.kv_heads, past, a.value_head_dim), "v of the tokens before"),
             Tap("k_cache", self.layout.axes(a.batch, a.kv_heads, a.keys, a.head_dim), "past.k, then k"),
             Tap("v_cache", self.layout.axes(a.batch, a.kv_heads, a.keys, a.value_head_dim), "past.v, then v"),
         )  # fmt: skip
@@ -31,9 +34,9 @@ class Cache(nn.Module):
     def forward(self, k: Tensor, v: Tensor, guide: Guide) -> tuple[Tensor, Tensor]:
         """Return all keys and values, and leave them in the guide for the next step."""
         assert guide.past is not None, "a cache comes in where the spec has one"
-        at = self.layout.tokens_at
-        k = self.tap.k_cache(torch.cat((guide.past.k, k), dim=at))
-        v = self.tap.v_cache(torch.cat((guide.past.v, v), dim=at))
+        tap, at = self.tap, self.layout.tokens_at
+        k = tap.k_cache(torch.cat((tap.past_k(guide.past.k), k), dim=at))
+        v = tap.v_cache(torch.cat((tap.past_v(guide.past.v), v), dim=at))
         guide.present.append(Past(k, v))
         return k, v
 

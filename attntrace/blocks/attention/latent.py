@@ -82,8 +82,9 @@ class Latent(nn.Module):
     def remembered(self, latent: Tensor, k_rope: Tensor, guide: Guide) -> tuple[Tensor, Tensor]:
         """Return the latents of all tokens, and leave them in the guide for the next step."""
         assert guide.past is not None, "a cache comes in where the spec has one"
-        latent = self.tap.latent_cache(torch.cat((guide.past.k, latent), dim=2))
-        k_rope = self.tap.k_rope_cache(torch.cat((guide.past.v, k_rope), dim=2))
+        tap, past = self.tap, guide.past
+        latent = tap.latent_cache(torch.cat((tap.past_latent(past.k), latent), dim=2))
+        k_rope = tap.k_rope_cache(torch.cat((tap.past_k_rope(past.v), k_rope), dim=2))
         guide.present.append(Past(latent, k_rope))
         return latent, k_rope
 
@@ -107,6 +108,7 @@ def q_taps(a: Axes) -> list[Tap]:
 def kv_taps(a: Axes) -> list[Tap]:
     """Return the taps of the way to k and v."""
     head = f"{a.batch} {a.heads} {a.keys}"
+    past = "all_past" if a.keys.startswith("all_past") else "past"
     both = f"nope_head_dim+{a.value_head_dim}"
     return [
         Tap("kv_latent", f"{a.batch} {a.tokens} kv_lora_rank+rope_head_dim", "x W_kva^T"),
@@ -114,6 +116,8 @@ def kv_taps(a: Axes) -> list[Tap]:
         Tap("latent", f"{a.batch} 1 {a.tokens} kv_lora_rank", "latent_normed, one for all heads"),
         Tap("k_rope", f"{a.batch} 1 {a.tokens} rope_head_dim", "kv_latent's last part, one for all heads"),
         Tap("k_turned", f"{a.batch} 1 {a.tokens} rope_head_dim", "k_rope, turned by its position"),
+        Tap("past_latent", f"{a.batch} 1 {past} kv_lora_rank", "latents of the tokens before"),
+        Tap("past_k_rope", f"{a.batch} 1 {past} rope_head_dim", "their turned parts of k"),
         Tap("latent_cache", f"{a.batch} 1 {a.keys} kv_lora_rank", "past.k, then latent"),
         Tap("k_rope_cache", f"{a.batch} 1 {a.keys} rope_head_dim", "past.v, then k_turned"),
         Tap("kv_proj", f"{a.batch} 1 {a.keys} {a.heads}*({both})", "latent W_kvb^T"),

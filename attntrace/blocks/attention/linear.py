@@ -25,7 +25,7 @@ class PerformerFeatures(nn.Module):
     def __init__(self, width: int, features: int) -> None:
         super().__init__()
         self.count = features
-        w = torch.empty(features, width)
+        w = torch.empty(features, width, dtype=torch.float32)  # orthogonal_ knows no less
         if w.device.type != "meta":
             nn.init.orthogonal_(w)
         self.w = nn.Parameter(w * features**0.5, requires_grad=False)

@@ -14,6 +14,11 @@ def gelu_tanh(x: Tensor) -> Tensor:
     return F.gelu(x, approximate="tanh")
 
 
+def squared_relu(x: Tensor) -> Tensor:
+    """Return relu(x)^2 (So et al., "Primer", 2021, section 3)."""
+    return F.relu(x).square()
+
+
 def quick_gelu(x: Tensor) -> Tensor:
     """Return x * sigmoid(1.702 x), GELU approximated as in CLIP (the same section)."""
     return x * torch.sigmoid(1.702 * x)
@@ -21,6 +26,7 @@ def quick_gelu(x: Tensor) -> Tensor:
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
+    "relu2": squared_relu,
     "gelu": F.gelu,
     "gelu-tanh": gelu_tanh,
     "silu": F.silu,

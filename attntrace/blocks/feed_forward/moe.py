@@ -21,7 +21,7 @@ class MixtureOfExperts(nn.Module):
     experts_per_token times; these rows are sorted by expert, worked on, and sorted back.
 
     Source: Jiang et al., "Mixtral of Experts" (2024), section 2.1; Dai et al., "DeepSeekMoE"
-    (2024), section 3, for the shared experts.
+    (2024), section 3, for the shared experts; Qwen2-MoE (2024) for their gate.
     """
 
     def __init__(self, spec: Spec, axes: Axes) -> None:
@@ -32,10 +32,12 @@ class MixtureOfExperts(nn.Module):
         self.number, self.experts_per_token = part.experts, part.experts_per_token
         self.router = Router(spec, axes)
         self.experts = Experts(spec)
-        self.shared = None
+        self.shared = self.shared_gate = None
         if part.shared_experts:
-            hidden = "shared_experts*expert_dim"
-            self.shared = GatedFeedForward(shared_expert_of(spec), a.within(ff_dim=hidden))
+            inside = a.within(ff_dim="shared_dim")
+            self.shared = GatedFeedForward(shared_expert_of(spec), inside)
+        if part.shared_gate:
+            self.shared_gate = nn.Linear(spec.chan, 1, bias=False)
 
         rows, x = f"{a.batch}*{a.tokens}", f"{a.batch} {a.tokens} {a.chan}"
         taken = f"{rows}*experts_per_token"
@@ -51,7 +53,9 @@ class MixtureOfExperts(nn.Module):
             Tap("weighted", f"{rows} experts_per_token {a.chan}", "expert_parts * expert_weights"),
             Tap("routed", f"{rows} {a.chan}", "sum of weighted over the experts of a token"),
             Tap("routed_out", x, "routed, by sequence"),
-            Tap("out", x, "routed_out + shared"),
+            Tap("shared_weight", f"{a.batch} {a.tokens} 1", "sigmoid(x W_gate^T)"),
+            Tap("shared_out", x, "what the shared experts make of x, times shared_weight"),
+            Tap("out", x, "routed_out + shared_out"),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +64,16 @@ class MixtureOfExperts(nn.Module):
         flat = tap.flat(x.flatten(0, 1))
         weights, ids = self.router(flat)
         out = tap.routed_out(self.dispatch(flat, weights, ids).view_as(x))
-        return out if self.shared is None else tap.out(out + self.shared(x))
+        return out if self.shared is None else tap.out(out + self.shared_part(x))
+
+    def shared_part(self, x: Tensor) -> Tensor:
+        """Return what the experts that every token goes to make of x (batch, tokens, chan)."""
+        assert self.shared is not None, "asked for where there are some"
+        part: Tensor = self.shared(x)
+        if self.shared_gate is None:
+            return part
+        weight = self.tap.shared_weight(self.shared_gate(x).sigmoid())
+        return self.tap.shared_out(part * weight)
 
     def dispatch(self, flat: Tensor, weights: Tensor, ids: Tensor) -> Tensor:
         """Return (batch*tokens, chan): the sum of what the experts of each token make of it."""

@@ -133,6 +133,14 @@ TABLES = {
 }
 
 
+def width_of(spec: Spec, axes: Axes) -> tuple[int, str]:
+    """Return the width of what positions are added to, and its name: table, layers or input."""
+    narrow = spec.stack.embedding_dim if spec.stack.project else None
+    if narrow is not None and spec.positions_on == "input":
+        return narrow, "embedding_dim"
+    return (spec.chan, axes.chan) if spec.embeds else (spec.dim, axes.dim)
+
+
 class Positions(nn.Module):
     """The table of the spec's kind, as wide as the tokens that it is added to.
 
@@ -141,7 +149,7 @@ class Positions(nn.Module):
 
     def __init__(self, spec: Spec, axes: Axes) -> None:
         super().__init__()
-        width, name = (spec.chan, axes.chan) if spec.embeds else (spec.dim, axes.dim)
+        width, name = width_of(spec, axes)
         self.table = TABLES[spec.positions.kind](spec, width)
         words = f"{spec.positions.kind} positions"
         self.tap = Taps(Tap("positions", f"{axes.tokens} {name}", words))
@@ -160,7 +168,7 @@ class InputPositions(nn.Module):
     def __init__(self, spec: Spec, axes: Axes) -> None:
         super().__init__()
         self.positions = Positions(spec, axes)
-        name = axes.chan if spec.embeds else axes.dim
+        _, name = width_of(spec, axes)
         placed = f"{axes.batch} {axes.tokens} {name}"
         self.tap = Taps(Tap("x_placed", placed, "x + positions"))
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from attntrace.blocks.attention_block import needs_guidance
 from attntrace.blocks.axes import Axes
-from attntrace.blocks.guidance import Guidance
-from attntrace.blocks.guide import NOTHING, Guide
+from attntrace.blocks.guide import Guide
 from attntrace.blocks.positions.absolute import InputPositions
 from attntrace.blocks.stack.embedding import Embedding
+from attntrace.blocks.stack.guides import Guides
 from attntrace.blocks.stack.head import Head
 from attntrace.blocks.stack.stack import Stack
 from attntrace.capture.tap import Tap, Taps
@@ -29,15 +28,15 @@ class Side(nn.Module):
         self.embed = Embedding(spec, axes, table) if spec.stack.vocab is not None else None
         on_input = spec.positions_on == "input" and self.embed is None
         self.place = InputPositions(spec, axes) if on_input else None
-        self.guidance = Guidance(spec, axes) if needs_guidance(spec) else None
+        self.guides = Guides(spec, axes)
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Guide]:
-        """Return the tokens and their guide."""
+    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, list[Guide]]:
+        """Return the tokens, and a guide for each layer."""
         if self.embed is not None:
             x = self.embed(x)
         if self.place is not None:
             x = self.place(x)
-        return x, NOTHING if self.guidance is None else self.guidance(x, lengths)
+        return x, self.guides(x, lengths)
 
 
 class EncoderDecoder(nn.Module):
@@ -90,11 +89,15 @@ class EncoderDecoder(nn.Module):
             context = tap.feature_map(context).flatten(2).transpose(1, 2)
         if self.source.embed is None:
             context = tap.x_context(context)
-        source, guide = self.source(context, lengths)
-        memory: Tensor = self.encoder(source, [guide] * len(self.encoder.layers))
+        source, guides = self.source(context, lengths)
+        memory: Tensor = self.encoder(source, guides)
         target, own = self.started(x, queries, memory)
-        across = Guide(mask=guide.mask, q_positions=own.q_positions, k_positions=guide.k_positions)
-        out: Tensor = self.decoder(target, [own] * len(self.decoder.layers), memory, across)
+        across = Guide(
+            mask=guides[0].mask,
+            q_positions=own[0].q_positions,
+            k_positions=guides[0].k_positions,
+        )
+        out: Tensor = self.decoder(target, own, memory, across)
         if self.head is not None:
             out = self.head(out)
         if not on_map or self.map is None:
@@ -103,13 +106,13 @@ class EncoderDecoder(nn.Module):
 
     def started(
         self, x: Tensor | None, queries: Tensor | None, memory: Tensor
-    ) -> tuple[Tensor, Guide]:
-        """Return the decoder's first tokens and their guide."""
+    ) -> tuple[Tensor, list[Guide]]:
+        """Return the decoder's first tokens, and a guide for each layer."""
         if queries is None:
             assert x is not None, "without queries something is decoded"
             x = x if self.target.embed is not None else self.tap.x(x)
-            start: tuple[Tensor, Guide] = self.target(x, None)
+            start: tuple[Tensor, list[Guide]] = self.target(x, None)
             return start
         queries = self.tap.queries(queries)
         zeros = self.tap.zeros(memory.new_zeros(memory.shape[0], *queries.shape))
-        return zeros, Guide(q_positions=queries, k_positions=queries)
+        return zeros, [Guide(q_positions=queries, k_positions=queries)] * self.decoder.depth

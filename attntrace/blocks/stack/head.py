@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -28,6 +29,7 @@ class Head(nn.Module):
         self.kind = stack.head
         self.first = spec.image.class_token and spec.stem != "none"
         self.scale = spec.chan**-0.5 if stack.head_scale else None
+        self.softcap = stack.head_softcap
         width = stack.classes if stack.head == "classes" else stack.vocab
         self.project = (
             None if stack.tied else nn.Linear(spec.chan, width or 0, bias=stack.head_bias)
@@ -41,6 +43,7 @@ class Head(nn.Module):
             Tap("pooled", f"{a.batch} {a.chan}", "the class token" if self.first else "the mean of all tokens"),
             Tap("logits", f"{tokens} vocab", words),
             Tap("class_logits", f"{a.batch} classes", words),
+            Tap("capped", f"{tokens} vocab" if self.kind == "vocab" else f"{a.batch} classes", f"{self.softcap} tanh(logits / {self.softcap})"),
         )  # fmt: skip
 
     @staticmethod
@@ -49,6 +52,13 @@ class Head(nn.Module):
         return nn.Linear(1, spec.stack.vocab or 1).bias.detach() * 0
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the scores, capped where the spec says so."""
+        logits = self.scores(x)
+        if self.softcap is None:
+            return logits
+        return self.tap.capped(torch.tanh(logits / self.softcap) * self.softcap)
+
+    def scores(self, x: Tensor) -> Tensor:
         """Return the scores."""
         tap = self.tap
         if self.scale is not None:

@@ -11,10 +11,11 @@ from attntrace.blocks.axes import Axes
 from attntrace.blocks.feed_forward import feed_forward
 from attntrace.blocks.guide import NOTHING, Guide
 from attntrace.blocks.norm import norm
+from attntrace.blocks.stack.guides import full_axes
 from attntrace.blocks.stack.residual import Residual
 from attntrace.capture.tap import Tap, Taps
 from attntrace.spec import Spec
-from attntrace.spec.parts import cross_of, layer_of
+from attntrace.spec.parts import cross_of, layer_of, sees_all
 
 
 class Layer(nn.Module):
@@ -109,5 +110,7 @@ class ParallelLayer(nn.Module):
 def layer(spec: Spec, axes: Axes, number: int) -> Layer | ParallelLayer:
     """Return the layer of that number in a stack."""
     part = layer_of(spec, number)
+    if sees_all(spec, number):
+        axes = full_axes(axes)
     names = axes if number == 0 and not spec.embeds else axes.within(dim=axes.chan)
     return (ParallelLayer if spec.norm.place == "parallel" else Layer)(part, names)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from attntrace.blocks.attention_block import needs_guidance
 from attntrace.blocks.axes import Axes
-from attntrace.blocks.guidance import Guidance
 from attntrace.blocks.guide import NOTHING, Guide, Past
 from attntrace.blocks.norm import norm
 from attntrace.blocks.positions.absolute import InputPositions
 from attntrace.blocks.stack.embedding import Embedding
+from attntrace.blocks.stack.guides import Guides
 from attntrace.blocks.stack.head import Head, Pooler
 from attntrace.blocks.stack.layer import layer
 from attntrace.blocks.vision import PatchEmbed, TokensToToken
@@ -28,7 +27,9 @@ class Stack(nn.Module):
 
     def __init__(self, spec: Spec, axes: Axes) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layer(spec, axes, n) for n in range(spec.layers))
+        different = 1 if spec.stack.shared_layers else spec.layers
+        self.layers = nn.ModuleList(layer(spec, axes, n) for n in range(different))
+        self.depth = spec.layers
         normed = spec.final_norm and spec.norm.kind != "none"
         self.norm = norm(spec, spec.chan) if normed else None
         self.returns_all = spec.stack.all_layers
@@ -48,7 +49,8 @@ class Stack(nn.Module):
     ) -> Tensor:
         """Return what the last layer made, normed, or what all of them made."""
         made = []
-        for one, guide in zip(self.layers, guides, strict=True):
+        for number in range(self.depth):
+            one, guide = self.layers[number % len(self.layers)], guides[number]
             x = one(x, guide, memory, memory_guide)
             if self.returns_all:
                 made.append(x if self.norm is None else self.tap.each_normed(self.norm(x)))
@@ -69,7 +71,7 @@ class StackBlock(nn.Module):
         super().__init__()
         a = Axes.of(spec)
         self.embed = embedding(spec, a)
-        self.guidance = Guidance(spec, a) if needs_guidance(spec) else None
+        self.guides = Guides(spec, a)
         self.stack = Stack(spec, a.within(dim=a.chan) if spec.embeds else a)
         self.pooler = Pooler(spec, a) if spec.stack.pooler else None
         table = self.embed.table if isinstance(self.embed, Embedding) else None
@@ -92,8 +94,7 @@ class StackBlock(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor] | tuple[Tensor, tuple[Past, ...]]:
         """Return the output; with a pooler the pooled vector, too; with a cache what it holds."""
         x = self.tokens(x, token_types)
-        guide = NOTHING if self.guidance is None else self.guidance(x, lengths)
-        guides = [guide.after(p) for p in past] or [guide] * len(self.stack.layers)
+        guides = self.guides(x, lengths, past)
         if context is not None:
             context = self.tap.x_context(context)
         out: Tensor = self.stack(x, guides, context)

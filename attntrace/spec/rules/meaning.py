@@ -65,6 +65,10 @@ def _feed_forward(*kinds: str) -> Test:
     return lambda spec: spec.feed_forward.kind in kinds
 
 
+def _shares(spec: Spec) -> bool:
+    return spec.feed_forward.kind == "moe" and spec.feed_forward.shared_experts > 0
+
+
 def _fused(spec: Spec) -> bool:
     own = spec.kind in ("mla", "shared-head", "separate-heads") or spec.attention.impl == "torch"
     return spec.qkv in ("fused", "conv") and not own
@@ -147,6 +151,10 @@ CHOICES: dict[str, tuple[str, Test]] = {
     "positions.max_distance": _T5,
     "positions.kernel": ("positions.kind conv", _positions("conv")),
     "mask.window": ("mask.kind sliding", lambda spec: "sliding" in spec.masks),
+    "mask.full_every": (
+        "a sliding mask in a stack",
+        lambda spec: "sliding" in spec.masks and spec.block in STACKS,
+    ),
     "mask.fill": ("mask.kind", lambda spec: bool(spec.masks) or _shifted(spec)),
     "mask.lengths": ("mask.kind padding", lambda spec: "padding" in spec.masks),
     "norm.place": (
@@ -158,6 +166,7 @@ CHOICES: dict[str, tuple[str, Test]] = {
         lambda spec: spec.norm.place == "parallel" and spec.norm.kind != "none",
     ),
     "norm.final": _NORM,
+    "norm.weight": ("norm.kind layernorm or rmsnorm", lambda s: s.norm.kind in ("layernorm", "rmsnorm")),
     "norm.bias": ("norm.kind layernorm", lambda spec: spec.norm.kind == "layernorm"),
     "norm.eps": ("a norm: norm.kind, attention.qk_norm or kind mla", _normed),
     "feed_forward.activation": _FORWARD,
@@ -173,6 +182,8 @@ CHOICES: dict[str, tuple[str, Test]] = {
             "router_scale", "dense_layers",
         )
     },
+    "feed_forward.shared_dim": ("feed_forward.shared_experts", _shares),
+    "feed_forward.shared_gate": ("feed_forward.shared_experts", _shares),
     "feed_forward.groups_per_token": (
         "feed_forward.groups",
         lambda spec: spec.feed_forward.kind == "moe" and spec.feed_forward.groups > 1,
@@ -184,6 +195,7 @@ CHOICES: dict[str, tuple[str, Test]] = {
     "stack.token_types": _VOCAB,
     "stack.tied": ("stack.head vocab", lambda spec: spec.stack.head == "vocab"),
     "stack.head_bias": ("stack.head", lambda spec: spec.stack.head != "none"),
+    "stack.head_softcap": ("stack.head", lambda spec: spec.stack.head != "none"),
     "stack.head_scale": ("stack.head", lambda spec: spec.stack.head != "none"),
     "stack.classes": ("stack.head classes", lambda spec: spec.stack.head == "classes"),
     "stack.dropout_place": ("stack.dropout", lambda spec: spec.stack.dropout > 0),

@@ -14,10 +14,34 @@ def stack_rules(spec: Spec) -> Iterator[Problem]:
     if spec.block not in STACKS:
         return
     yield from _embedding(spec)
+    yield from _layers(spec)
     yield from _head(spec)
     yield from _norm(spec)
     yield from _parallel(spec)
     yield from _width(spec)
+
+
+def _layers(spec: Spec) -> Iterator[Problem]:
+    """Yield what cannot be true of layers that are one layer, or of so few."""
+    every = spec.mask.full_every
+    if every is not None and every > spec.layers and "sliding" in spec.masks:
+        yield Problem(
+            "mask.full_every",
+            f"full_every {every} is more than layers {spec.layers}, so that no layer would see past "
+            f"the window; use at most {spec.layers}, or leave it out",
+        )
+    differ = {
+        "mask.full_every": every,
+        "attention.shift": spec.attention.shift,
+        "feed_forward.dense_layers": spec.feed_forward.dense_layers,
+    }
+    asked = [name for name, value in differ.items() if value]
+    if spec.stack.shared_layers and asked:
+        yield Problem(
+            "stack.shared_layers",
+            f"shared_layers calls one layer again and again, and {asked[0]} makes layers differ; "
+            "leave one of them out",
+        )
 
 
 def _embedding(spec: Spec) -> Iterator[Problem]:

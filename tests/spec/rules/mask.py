@@ -107,8 +107,8 @@ CASES = [
         {"cache": {"past": 3}},
         "cache.past",
         (
-            "a cache needs mask causal or sliding, and source self: only then do old keys stay "
-            "what they were"
+            "a cache needs mask causal, and source self: only then do old keys stay what they "
+            "were; use mask.kind causal, or causal, sliding"
         ),
         {"mask": {"kind": "causal"}},
     ),

@@ -187,4 +187,35 @@ CASES = [
         ),
         {"context_dim": 64},
     ),
+    Case(
+        "a pattern longer than the stack",
+        {
+            "block": "decoder",
+            "heads": 4,
+            "layers": 2,
+            "mask": {"kind": "causal, sliding", "window": 8, "full_every": 3},
+        },
+        "mask.full_every",
+        (
+            "full_every 3 is more than layers 2, so that no layer would see past the window; use "
+            "at most 2, or leave it out"
+        ),
+        {"mask": {"full_every": 2}},
+    ),
+    Case(
+        "one layer that differs from itself",
+        {
+            "block": "decoder",
+            "heads": 4,
+            "layers": 4,
+            "mask": {"kind": "causal, sliding", "window": 8, "full_every": 2},
+            "stack": {"shared_layers": True},
+        },
+        "stack.shared_layers",
+        (
+            "shared_layers calls one layer again and again, and mask.full_every makes layers "
+            "differ; leave one of them out"
+        ),
+        {"stack": {"shared_layers": False}},
+    ),
 ]
