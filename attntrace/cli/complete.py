@@ -17,7 +17,8 @@ def settings(start: str) -> list[str]:
 
 
 def components(start: str) -> list[str]:
-    """Return the components of `attntrace fields` whose names begin so."""
-    from attntrace.spec.fields import sections
+    """Return the components of `attntrace fields` whose names begin so, then the settings."""
+    from attntrace.spec.fields import fields, sections
 
-    return [name for name in ("sizes", *sections()) if name.startswith(start)]
+    settings = fields() if start else ()  # at first, the components are enough to choose from
+    return [name for name in ("sizes", *sections(), *settings) if name.startswith(start)]

@@ -25,33 +25,58 @@ def fields_command(
 ) -> None:
     """List the settings of a component, or of all: type, default, choices, aliases, rule, meaning.
 
-    Example: attntrace fields attention
+    A setting's own name, its path, or what another project calls it shows that one.
+
+    Examples: attntrace fields attention; attntrace fields hidden_size
     """
     with exit_codes(debug=False):
         table.check(format, output)
-        shown = _components(component)
+        shown, one_by_one = _asked_for(component)
         if format == "json":
-            deliver(
-                json.dumps({n: [_facts(f) for f in shown[n]] for n in shown}, indent=2) + "\n",
-                output,
-            )
+            facts = {name: [_facts(field) for field in found] for name, found in shown.items()}
+            deliver(json.dumps(facts, indent=2) + "\n", output)
+        elif one_by_one:
+            found = [field for fields in shown.values() for field in fields]
+            deliver("\n".join(_card(field, format) for field in found), output)
         elif format == "table" and table.on_terminal(output):
             _print(shown)
         else:
             deliver("\n".join(_page(name, shown[name], format) for name in shown), output)
 
 
-def _components(wanted: str | None) -> dict[str, list[Field]]:
-    """Return the settings of one component, or of all; AttntraceError where there is none such."""
-    from attntrace.spec.fields import members, sections
+def _asked_for(wanted: str | None) -> tuple[dict[str, list[Field]], bool]:
+    """Return settings by component, and whether they are single ones rather than components.
+
+    Raises:
+        AttntraceError: there is no such component, and no such setting.
+
+    """
+    from attntrace.spec.fields import fields, members, sections
+    from attntrace.spec.unknown import settings_named
 
     names = [SIZES, *sections()]
-    if wanted is not None and wanted not in names:
-        near = get_close_matches(wanted, names, n=1, cutoff=0.6)
-        meant = f"did you mean {near[0]!r}? " if near else ""
-        raise AttntraceError(f"no component {wanted!r}; {meant}There are {', '.join(names)}")
-    chosen = names if wanted is None else [wanted]
-    return {name: members("" if name == SIZES else name) for name in chosen}
+    if wanted is None or wanted in names:
+        chosen = names if wanted is None else [wanted]
+        return {name: members("" if name == SIZES else name) for name in chosen}, False
+    found: dict[str, list[Field]] = {}
+    for path in settings_named(wanted):
+        field = fields()[path]
+        found.setdefault(field.section or SIZES, []).append(field)
+    if not found:
+        raise AttntraceError(_no_such(wanted, names))
+    return found, True
+
+
+def _no_such(wanted: str, components: list[str]) -> str:
+    from attntrace.spec.aliases import aliases
+    from attntrace.spec.fields import fields
+
+    bare = [field.name for field in fields().values()]
+    for known in (components, bare, [*fields(), *aliases()]):
+        near = get_close_matches(wanted.lower(), known, n=1, cutoff=0.6)
+        if near:
+            return f"no component or setting {wanted!r}; did you mean {near[0]!r}?"
+    return f"no component or setting {wanted!r}; the components are {', '.join(components)}"
 
 
 def _meaning(name: str) -> str:
@@ -71,16 +96,13 @@ def _default(field: Field) -> str:
     return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
 
 
-def _type(field: Field) -> str:
-    return f"{field.kind.type} or null" if field.nullable else field.kind.type
-
-
 def _row(field: Field) -> list[str]:
     from attntrace.spec.aliases import names_of
 
     choices = ", ".join(map(str, field.kind.choices))
     others = ", ".join(names_of(field.path))
-    return [field.name, _type(field), _default(field), choices, others, field.rule, field.meaning]
+    default, kind = _default(field), field.kind.type
+    return [field.name, kind, default, choices, others, field.rule, field.meaning]
 
 
 def _facts(field: Field) -> dict[str, Any]:
@@ -89,7 +111,7 @@ def _facts(field: Field) -> dict[str, Any]:
     return {
         "name": field.name,
         "path": field.path,
-        "type": _type(field),
+        "type": field.kind.type,
         "default": list(field.default) if isinstance(field.default, tuple) else field.default,
         "shown": field.shown,
         "choices": list(field.kind.choices),
@@ -97,6 +119,18 @@ def _facts(field: Field) -> dict[str, Any]:
         "rule": field.rule,
         "meaning": field.meaning,
     }
+
+
+def _card(field: Field, format: str) -> str:
+    """Return one setting as a list of what is known of it, under its path."""
+    known = {name: said for name, said in zip(HEAD, _row(field), strict=True) if said}
+    known["name"] = field.path
+    if format == "markdown":
+        del known["name"]
+        return f"## {field.path}\n\n" + "".join(
+            f"- {name}: {said}\n" for name, said in known.items()
+        )
+    return "".join(f"{name:8} {said}\n" for name, said in known.items())
 
 
 def _page(name: str, found: list[Field], format: str) -> str:

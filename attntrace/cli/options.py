@@ -39,8 +39,8 @@ File = Annotated[
 Component = Annotated[
     str | None,
     typer.Argument(
-        metavar="COMPONENT",
-        help="sizes, attention, positions ...; all where it is left out.",
+        metavar="COMPONENT|SETTING",
+        help="sizes, attention, positions ..., or one setting; all where it is left out.",
         show_default=False,
         autocompletion=complete.components,
     ),

@@ -81,6 +81,8 @@ def run_command(
             deliver(_column_help(), None)
             return
         loaded, view = _request(context.params)
+        for note in loaded.notes:
+            typer.echo(f"attntrace: note: {note}", err=True)
         if show_config:
             from attntrace.spec import show
 

@@ -44,8 +44,34 @@ WORDS: dict[str, dict[object, object]] = {
         "torch.float32": "float32",
         "torch.bfloat16": "bfloat16",
         "torch.float16": "float16",
+        "fp64": "float64",
+        "fp32": "float32",
+        "bf16": "bfloat16",
+        "fp16": "float16",
+        "double": "float64",
+        "float": "float32",
+        "half": "float16",
     },
 }
+
+# Names of our own that other projects' configs have at the top level, without a section.
+BARE: dict[str, str] = {
+    path.rpartition(".")[2]: path
+    for path in (
+        "attention.qkv_bias",
+        "attention.q_lora_rank",
+        "attention.kv_lora_rank",
+        "feed_forward.activation",
+        "stack.encoder_layers",
+        "stack.decoder_layers",
+        "run.dtype",
+    )
+}
+
+
+def _biases(*paths: str) -> dict[object, dict[str, object]]:
+    return {value: dict.fromkeys(paths, value) for value in (True, False)}
+
 
 # Switches that stand for a setting of another kind: name -> value -> settings.
 _PRE_OR_POST: dict[object, dict[str, object]] = {
@@ -53,6 +79,8 @@ _PRE_OR_POST: dict[object, dict[str, object]] = {
     False: {"norm.place": "post"},
 }
 SWITCHES: dict[str, dict[object, dict[str, object]]] = {
+    "attention_bias": _biases("attention.qkv_bias", "attention.out_bias"),
+    "bias": _biases("attention.qkv_bias", "attention.out_bias", "feed_forward.bias", "norm.bias"),
     "multi_query": {True: {"kv_heads": 1}, False: {}},
     "parallel_attn": {True: {"norm.place": "parallel"}, False: {}},
     "use_parallel_residual": {
@@ -134,7 +162,8 @@ def aliases() -> Mapping[str, Alias]:
 
 @cache
 def _by_scope() -> Mapping[str, Alias]:
-    return {path: alias for alias in aliases().values() for path in alias.scopes}
+    bare = {name: Alias(name, (path,)) for name, path in BARE.items()}
+    return bare | {path: alias for alias in aliases().values() for path in alias.scopes}
 
 
 def names_of(path: str) -> tuple[str, ...]:
@@ -159,7 +188,8 @@ def canonical(layer: list[Setting]) -> tuple[list[Setting], list[Problem]]:
             before = found.get(setting.path)
             if before is not None and _differ(before, setting):
                 problems.append(_twice(before, setting))
-            found[setting.path] = setting
+            if before is None or setting.value is not None:
+                found[setting.path] = setting
     return list(found.values()), problems
 
 
@@ -169,9 +199,10 @@ def _translated(setting: Setting) -> Iterator[Setting]:
     if alias is None:
         yield replace(setting, written=setting.path)
         return
+    section = setting.path.rpartition(".")[0]
     for path, value in _meaning(alias, setting.value).items():
-        if value is None and fields()[path].derived:
-            continue  # in other configs, null is how to ask for the default
+        if not path.startswith(section):
+            continue  # inside a section, a switch is about that section alone
         where = _where(setting)
         yield replace(setting, path=path, value=value, where=where, written=setting.path)
 
@@ -193,8 +224,6 @@ def _meaning(alias: Alias, value: Any) -> Mapping[str, Any]:
         if not is_finite(value) or value <= 0:
             raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
         return {path: COMPUTED[name][1](value)}
-    if path == "image.size" and isinstance(value, int) and not isinstance(value, bool):
-        return {path: (value, value)}
     key = value if isinstance(value, str | bool) else None
     if (name, key) in REFUSED:
         raise ValueError(REFUSED[name, key].format(name=name, value=value))
@@ -213,11 +242,11 @@ def _differ(before: Setting, after: Setting) -> bool:
     """Whether two settings of one path are a contradiction.
 
     A `--set` may be given again, and configs of other projects say some things under two names:
-    GPT-2's has n_positions and n_ctx.
+    GPT-2's has n_positions and n_ctx. Null contradicts nothing.
     """
     again = before.origin == "--set" and before.written == after.written
     same = type(before.value) is type(after.value) and before.value == after.value
-    return not (again or same)
+    return not (again or same or None in (before.value, after.value))
 
 
 def _twice(before: Setting, after: Setting) -> Problem:

@@ -63,7 +63,7 @@ class AttentionSpec(Component):
     qkv_bias: bool = setting(
         False,
         "bias in the projections of q, k and v",
-        aliases=("attention_bias", "bias", "attn_bias"),
+        aliases=("attn_bias",),
     )
     q_bias: bool = setting(_bias, "bias in the projection of q", shown="qkv_bias")
     k_bias: bool = setting(_bias, "bias in the projection of k", shown="qkv_bias")

@@ -13,7 +13,9 @@ _PAIR = re.compile(r"([0-9]{1,18})x([0-9]{1,18})")
 
 
 def _as_pair(value: object) -> object:
-    """YAML has texts and lists, a frozen model tuples."""
+    """YAML has texts and lists, a frozen model tuples; one number is a square."""
+    if type(value) is int:
+        return (value, value)
     found = _PAIR.fullmatch(value) if isinstance(value, str) else None
     return (int(found[1]), int(found[2])) if found else _as_tuple(value)
 
@@ -39,7 +41,9 @@ class ImageSpec(Component):
         3, "channels of the image", aliases=("in_chans", "num_channels", "in_channels")
     )
     size: Pair = setting(
-        (224, 224), "height and width, such as 224x224", aliases=("image_size", "img_size")
+        (224, 224),
+        "height and width, such as 224x224; 224 is as good",
+        aliases=("image_size", "img_size"),
     )
     patch: Size = setting(
         16, "side of a patch", aliases=("patch_size",), rule="divides both sides of the image"

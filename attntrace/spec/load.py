@@ -10,18 +10,22 @@ from typing import Any
 from attntrace.errors import Problem, SettingsError
 from attntrace.spec.aliases import canonical
 from attntrace.spec.block import Spec
-from attntrace.spec.document import Setting, parse_value, read_yaml
+from attntrace.spec.document import Setting, parse_value, read_yaml, says_null
 from attntrace.spec.fields import fields
+from attntrace.spec.left_out import without_meaningless
 from attntrace.spec.presets import is_name, no_such, path_of
 from attntrace.spec.problems import check, placed
+from attntrace.spec.shapeless import without_shapeless
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A valid spec, and the setting that each given path came from."""
+    """A valid spec, the setting that each given path came from, and what was left out."""
 
     spec: Spec
     given: Mapping[str, Setting]
+    notes: tuple[str, ...] = ()
+    """What was given and means nothing here: another project's name, or a preset's overruled."""
 
     def placed(self, error: SettingsError) -> SettingsError:
         """Return an error of the run with the user's own words for each setting."""
@@ -40,7 +44,9 @@ def load(
     `file` is a path, or the name of a preset; a file of that name goes first. `flags` maps a
     dotted path to the text that the user typed; `settings` are nested values, as in
     `load(heads=4, attention={"impl": "sdpa"})`. The flags win, then `settings`, then `sets`, then
-    the file. Each may use the names of other projects, such as `hidden_size`.
+    the file. Each may use the names of other projects, such as `hidden_size`. Null is as good as
+    not given. What means nothing to the block is a problem, but is left out with a note where it
+    is in another project's words, or where only something stronger than the file made it so.
 
     Raises:
         SettingsError: with every problem at once, each with its place.
@@ -53,22 +59,34 @@ def load(
         list(_flatten(settings, ())),
         [_from_flag(path, text) for path, text in (flags or {}).items()],
     ]
+    notes: list[str] = []
     given: dict[str, Setting] = {}
+    of_file: dict[str, Setting] | None = None
     for layer in layers:
-        settings_here, wrong = canonical(layer)
-        problems += wrong
+        shaping, wrong, silent = without_shapeless(layer)
+        settings_here, twice = canonical(shaping)
+        problems += [*wrong, *twice]
+        notes += silent
         given |= {setting.path: setting for setting in settings_here}
-    given = {path: setting for path, setting in given.items() if not _says_nothing(setting)}
+        of_file = _said(given) if of_file is None else of_file
+    given, left_out = without_meaningless(_said(given), of_file or {})
     spec, found = check(given)
     if spec is None or problems or found:
         raise SettingsError([*problems, *found])
-    return Loaded(spec, given)
+    return Loaded(spec, given, (*notes, *left_out))
+
+
+def _said(given: Mapping[str, Setting]) -> dict[str, Setting]:
+    """Return the settings without those that are null, which is as good as not given."""
+    return {path: setting for path, setting in given.items() if not _says_nothing(setting)}
 
 
 def _says_nothing(setting: Setting) -> bool:
-    """Whether a setting is null where null means "not given"."""
+    """Whether a setting is null; nothing at all after a key of ours is a slip of the pen."""
     field = fields().get(setting.path)
-    return setting.value is None and field is not None and field.nullable
+    if setting.value is not None or field is None:
+        return False
+    return field.nullable or setting.foreign or not setting.empty
 
 
 def _from_file(file: str | Path | None, problems: list[Problem]) -> list[Setting]:
@@ -98,7 +116,9 @@ def _from_sets(sets: Iterable[str], problems: list[Problem]) -> list[Setting]:
             )
             continue
         try:
-            found.append(Setting(path.strip(), parse_value(value), where, "--set"))
+            said = parse_value(value)
+            empty = said is None and not says_null(value.strip())
+            found.append(Setting(path.strip(), said, where, "--set", empty=empty))
         except ValueError as error:
             problems.append(Problem(path, f"the value is not YAML: {error}", where))
     return found
@@ -111,7 +131,7 @@ def _from_flag(path: str, text: str) -> Setting:
 
 def _flatten(settings: Mapping[str, Any], above: tuple[str, ...]) -> Iterable[Setting]:
     for key, value in settings.items():
-        path = (*above, key)
+        path = (*above, str(key))
         if isinstance(value, Mapping) and value:
             yield from _flatten(value, path)
         else:
@@ -119,8 +139,10 @@ def _flatten(settings: Mapping[str, Any], above: tuple[str, ...]) -> Iterable[Se
             yield Setting(dotted, value, f"{dotted}={value!r}", "python")
 
 
-def _scalar(text: str) -> str | int | float | bool:
-    """Read a flag's text as YAML would: a number or a bool where it looks like one."""
+def _scalar(text: str) -> str | int | float | bool | None:
+    """Read a flag's text as YAML would: null, a bool or a number where it looks like one."""
+    if text == "null":
+        return None
     if text in ("true", "false"):
         return text == "true"
     for number in (int, float):

@@ -68,7 +68,7 @@ def path_of(name: str) -> Path | None:
 
 def no_such(name: str) -> str:
     """Return what to say of a name that is no preset's."""
-    near = get_close_matches(name, names(), n=1, cutoff=0.6)
+    near = get_close_matches(name.lower(), names(), n=1, cutoff=0.6)
     if near:
         return f"no preset or file {name!r}; did you mean {near[0]!r}? See attntrace presets"
     return f"no preset or file {name!r}; see attntrace presets"

@@ -20,6 +20,11 @@ from attntrace.spec.rules import rules
 from attntrace.spec.rules.belongs import belongs_rules
 from attntrace.spec.unknown import unknown
 
+_NO_KEYS = (
+    "give each sequence 1 or more: a row whose keys are all hidden is a softmax of nothing, NaN in "
+    "eager, zeros in sdpa"
+)
+
 
 def check(given: Mapping[str, Setting]) -> tuple[Spec | None, list[Problem]]:
     """Return the spec, or None, and every problem: first of single fields, then between fields.
@@ -152,13 +157,12 @@ def _meant(field: Field, value: object) -> object:
     """Return the choice that a value was probably meant to be, None where there is none."""
     if not isinstance(value, str):
         return None
-    elsewhere = WORDS.get(field.path, {})
+    elsewhere = {str(word).lower(): ours for word, ours in WORDS.get(field.path, {}).items()}
+    if value.lower() in elsewhere:
+        return elsewhere[value.lower()]
     words = {str(word): word for word in field.kind.choices}
-    words |= {str(word).lower(): meant for word, meant in elsewhere.items()}
-    exactly = field.path == "run.device"  # another device is not what was meant
-    asked = value.lower()
-    cutoff = 1.0 if exactly else 0.7
-    near = get_close_matches(asked, words, n=1, cutoff=0.7)
+    least = 1.0 if field.path == "run.device" else 0.7  # cuda is no misspelt cpu
+    near = get_close_matches(value.lower().replace("_", "-"), words, n=1, cutoff=least)
     return words[near[0]] if near else None
 
 

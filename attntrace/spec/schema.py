@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from attntrace.spec.aliases import COMPUTED, SWITCHES, WORDS, Alias, aliases
+from attntrace.spec.aliases import BARE, COMPUTED, SWITCHES, WORDS, Alias, aliases
 from attntrace.spec.fields import Field, fields, members, sections
+from attntrace.spec.shapeless import SHAPELESS
 from attntrace.spec.values import Schema
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -23,6 +24,8 @@ def schema() -> Schema:
         "description": "One attention block and one run of it.",
         "type": "object",
         "properties": {
+            **{name: {"description": "says nothing about a shape"} for name in sorted(SHAPELESS)},
+            **{name: _of_alias(Alias(name, (path,))) for name, path in BARE.items()},
             **_properties(""),
             **{name: _section(name, meaning) for name, meaning in sections().items()},
         },
@@ -71,7 +74,7 @@ def _of_field(field: Field) -> Schema:
     described = {"description": _sentence(field)}
     if not field.derived:
         described["default"] = _plain(field.default)
-    return described | _nullable(field.kind.schema, null=field.nullable)
+    return described | _nullable(field.kind.schema)
 
 
 def _sentence(field: Field) -> str:
@@ -84,11 +87,7 @@ def _sentence(field: Field) -> str:
 def _of_alias(alias: Alias) -> Schema:
     field = fields()[alias.path]
     described = {"description": f"{', '.join(alias.paths)}: {field.meaning}"}
-    return described | _nullable(_taken(alias, field), null=_takes_null(alias, field))
-
-
-def _takes_null(alias: Alias, field: Field) -> bool:
-    return alias.name in SWITCHES or alias.name in COMPUTED or field.nullable or field.derived
+    return described | _nullable(_taken(alias, field))
 
 
 def _taken(alias: Alias, field: Field) -> Schema:
@@ -100,13 +99,12 @@ def _taken(alias: Alias, field: Field) -> Schema:
     kinds = [field.kind.schema]
     if field.path in WORDS:
         kinds.append({"enum": list(WORDS[field.path])})
-    if field.path == "image.size":
-        kinds.append({"type": "integer", "minimum": 1})
     return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
 
 
-def _nullable(kind: Schema, *, null: bool) -> Schema:
-    return {"anyOf": [kind, {"type": "null"}]} if null else kind
+def _nullable(kind: Schema) -> Schema:
+    """Return what takes null, too: it is as good as not given."""
+    return {"anyOf": [kind, {"type": "null"}]}
 
 
 def _plain(value: Any) -> Any:

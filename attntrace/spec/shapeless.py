@@ -8,30 +8,33 @@ from attntrace.errors import Problem
 from attntrace.spec.document import Setting
 
 SHAPELESS = frozenset(
-    """
-    _name_or_path architectures auto_map model_type transformers_version torchscript prefix
-    finetuning_task task_specific_params problem_type id2label label2id tokenizer_class
-
-    bos_token_id eos_token_id pad_token_id sep_token_id cls_token_id decoder_start_token_id
-    forced_bos_token_id forced_eos_token_id
-
-    return_dict output_hidden_states output_router_logits use_cache use_return_dict use_bfloat16
-    is_decoder is_encoder_decoder tie_encoder_decoder cross_attention_hidden_size pruned_heads
-    chunk_size_feed_forward gradient_checkpointing pretraining_tp tf_legacy_loss
-    quantization_config reorder_and_upcast_attn
-
-    initializer_range initializer_factor init_std router_aux_loss_coef router_jitter_noise
-    embd_pdrop classifier_dropout encoder_layerdrop decoder_layerdrop layerdrop
-    summary_type summary_use_proj summary_activation summary_proj_to_labels summary_first_dropout
-
-    rope_parameters rope_scaling scale_attn_by_inverse_layer_idx
-    use_sliding_window max_window_layers layer_types
-
-    batch_first
-    """.split()
-)
-"""What kind of file it is; tokens; how the model is called; how it is initialised and trained;
-what changes numbers alone; and torch's batch_first, which is true here."""
+    (
+        # what the file is
+        "_name_or_path", "architectures", "auto_map", "model_type", "transformers_version",
+        "torchscript", "prefix", "finetuning_task", "task_specific_params", "problem_type",
+        "id2label", "label2id", "tokenizer_class",
+        # tokens
+        "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "cls_token_id",
+        "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id",
+        # how the model is called
+        "return_dict", "use_return_dict", "output_hidden_states", "output_router_logits",
+        "use_cache", "is_decoder", "is_encoder_decoder", "tie_encoder_decoder",
+        "cross_attention_hidden_size", "pruned_heads", "chunk_size_feed_forward",
+        "gradient_checkpointing", "pretraining_tp", "tf_legacy_loss", "use_bfloat16",
+        "quantization_config", "reorder_and_upcast_attn",
+        # how it is initialised and trained
+        "initializer_range", "initializer_factor", "init_std", "router_aux_loss_coef",
+        "router_jitter_noise", "embd_pdrop", "classifier_dropout", "encoder_layerdrop",
+        "decoder_layerdrop", "layerdrop", "summary_type", "summary_use_proj", "summary_activation",
+        "summary_proj_to_labels", "summary_first_dropout",
+        # what changes numbers alone
+        "rope_parameters", "rope_scaling", "scale_attn_by_inverse_layer_idx", "use_sliding_window",
+        "max_window_layers", "layer_types",
+        # true here
+        "batch_first",
+    )
+)  # fmt: skip
+"""Keys at the top level, whatever they are set to."""
 
 ROPE = ("rope_parameters", "rope_scaling")
 """Sections of rope: what they have that is ours is read as if it stood at the top level."""

@@ -29,9 +29,18 @@ def _names(section: str) -> list[str]:
     return [field.path for field in members(section)]
 
 
+def settings_named(name: str) -> list[str]:
+    """Return the paths of the settings that a path, a bare name or another project's name means."""
+    if name in fields():
+        return [name]
+    same = [field.path for field in fields().values() if field.name == name]
+    alias = aliases().get(name)
+    return list(dict.fromkeys([*same, *(alias.paths if alias else ())]))
+
+
 def _meant(path: str) -> list[str]:
     """Return the key of the same name elsewhere, else the nearest one, else none."""
-    name = path.rpartition(".")[2]
+    name = path.rpartition(".")[2].lower()
     same = [field.path for field in fields().values() if field.name == name]
     if same:
         return same

@@ -150,7 +150,8 @@ def _list(items: tuple[Any, ...]) -> Kind:
         expected = f"a list of whole numbers >= {least} such as [7, 3, 3];"
         return Kind(f"list of whole numbers >= {least}", expected, {**schema, "minItems": 1})
     text = {"type": "string", "pattern": "^0*[1-9][0-9]*x0*[1-9][0-9]*$"}
-    pair = {"anyOf": [text, {**schema, "minItems": 2, "maxItems": 2}]}
+    both = {**schema, "minItems": 2, "maxItems": 2}
+    pair = {"anyOf": [text, both, {"type": "integer", "minimum": least}]}
     return Kind("ROWSxCOLUMNS", "two whole numbers such as 224x224;", pair)
 
 

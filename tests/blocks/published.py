@@ -86,7 +86,7 @@ SWIGLU = {
 }
 LLAMA_FRONT = {
     "model.embed_tokens": "embed.table",
-    "model.rotary_emb": "guidance.rotary/cos",
+    "model.rotary_emb": "guides.usual.rotary/cos",
     "model.layers.0": L0,
     "model.norm": "stack.norm",
     "model": ("embed", "stack"),
@@ -274,10 +274,10 @@ def t5_attention(theirs, ours):
 def t5_side(side, first, parts):
     """Return the table of T5's encoder or decoder."""
     layer, last = f"{side}.layers.0", parts - 1
-    bias, own = f"{first}.guidance.bias.table", f"{side}.block.0.layer.0"
+    bias, own = f"{first}.guides.usual.bias.table", f"{side}.block.0.layer.0"
     attention = under(f"{own}.", layer, t5_attention("SelfAttention", "attention"))
     attention[f"{own}.SelfAttention"] = (bias, f"{layer}.attention")
-    stack = (f"{first}.guidance.bias", side)
+    stack = (f"{first}.guides.usual.bias", side)
     return {
         f"{side}.embed_tokens": "source.embed.table",
         f"{side}.dropout": NO_DROPOUT,

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from tests.blocks.by_hand import (
-    BATCH,
     CHAN,
     CROSS,
     DIM,
@@ -168,7 +167,9 @@ def test_fused_is_separate_with_its_rows_rearranged(order, layout):
     fused = {"proj.weight": apart.weights["proj.weight"], "proj.bias": apart.weights["proj.bias"]}
     for name in ("weight", "bias"):
         q, k, v = (apart.weights[f"project.{n}_proj.{name}"] for n in "qkv")
-        by_head = [part for h in zip(*(t.split(WIDTH) for t in (q, k, v)), strict=True) for part in h]
+        by_head = [
+            part for h in zip(*(t.split(WIDTH) for t in (q, k, v)), strict=True) for part in h
+        ]
         rows = {"3hd": [q, k, v], "kqv": [k, q, v], "h3d": by_head}[order]
         fused[f"project.qkv.{name}"] = torch.cat(rows)
     attention = {"qkv": "fused", "qkv_bias": True, "qkv_layout": order, "layout": layout}
@@ -302,9 +303,7 @@ def test_windows_are_a_mask_over_the_whole_map(shift, impl):
 def test_masks_of_order(kind, sees, impl):
     """A window alone looks both ways (Longformer), with a causal mask back only (Mistral)."""
     window = {"window": 4} if "sliding" in kind else {}
-    case = ran(
-        attention={"impl": impl, "qkv": "separate"}, mask={"kind": kind, **window}
-    )
+    case = ran(attention={"impl": impl, "qkv": "separate"}, mask={"kind": kind, **window})
     hidden = torch.tensor([[not sees(q, k) for k in range(TOKENS)] for q in range(TOKENS)])
     q, k, v = (heads_of(part) for part in case.projected())
     close(case.out, case.returned(attended(q, k, v, scale=WIDTH**-0.5, extra=hiding(hidden))))
@@ -317,7 +316,9 @@ def test_a_window_alone_shows_seven_keys():
     assert (probs > 0).sum(dim=-1).flatten(0, 1).unique(dim=0).tolist() == [keys]
 
 
-@pytest.mark.parametrize("kind", [{}, {"kind": "additive", "align_dim": 5}], ids=["mha", "additive"])
+@pytest.mark.parametrize(
+    "kind", [{}, {"kind": "additive", "align_dim": 5}], ids=["mha", "additive"]
+)
 def test_dropped_probabilities(kind):
     """In train mode a share of the probabilities is 0, the rest grow by 1 / (1 - p); in eval none."""
     case = ran(attention={**kind, "dropout": 0.25}, run={"mode": "train"})

@@ -495,7 +495,7 @@ def test_configs(name):
             {"block": "patch-embed", "image": {"size": [225, 224]}},
             (
                 "image 225x224 is not divisible by patch 16 (225 = 14*16 + 1); a convolution would "
-                "silently drop the rest"
+                "silently drop the rest; use patch 1, or size 240x224"
             ),
         ),
         (

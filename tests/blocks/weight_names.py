@@ -245,7 +245,7 @@ def t5_side(side, feed_forward_at):
     }
     front = {
         f"{first}.embed.table": "shared",
-        f"{first}.guidance.bias.table": bias,
+        f"{first}.guides.usual.bias.table": bias,
         f"{side}.norm": f"{side}.final_layer_norm",
     }
     return table(front, within, f"{side}.layers.{{n}}", f"{side}.block.{{n}}")

@@ -8,7 +8,7 @@ import pytest
 
 from attntrace.errors import SettingsError
 from attntrace.spec import load
-from attntrace.spec.aliases import COMPUTED, REFUSED, SWITCHES, WORDS, aliases, names_of
+from attntrace.spec.aliases import BARE, COMPUTED, REFUSED, SWITCHES, WORDS, aliases, names_of
 from attntrace.spec.fields import fields, members, sections
 
 
@@ -53,6 +53,14 @@ def test_the_tables_speak_of_settings_that_there_are():
                 choices = fields()[path].kind.choices
                 assert meant in (*choices, "none") or not choices, path
     assert {name for name, _ in REFUSED} <= aliases().keys()
+    assert set(BARE.values()) <= fields().keys()
+
+
+def test_a_name_of_our_own_without_its_section_means_one_setting():
+    """What may stand at the top level under our own name is neither an alias nor ambiguous."""
+    for name, path in BARE.items():
+        assert [field.path for field in fields().values() if field.name == name] == [path]
+        assert name not in aliases()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +71,24 @@ def test_the_tables_speak_of_settings_that_there_are():
         ({"seq_len": 77}, "tokens", 77),
         ({"nhead": 8, "num_key_value_heads": 2}, "kv_heads", 2),
         ({"attention_bias": True}, "attention.qkv_bias", True),
+        ({"attention_bias": False}, "attention.qkv_bias", False),
+        ({"attention_bias": False}, "attention.out_bias", False),
+        ({"attention_bias": True, "attention": {"impl": "torch"}}, "attention.out_bias", True),
+        ({"bias": True}, "attention.qkv_bias", True),
+        ({"bias": False}, "attention.out_bias", False),
+        ({"block": "encoder", "bias": False}, "feed_forward.bias", False),
+        ({"block": "encoder", "bias": False}, "norm.bias", False),
+        ({"block": "encoder", "mlp_bias": False}, "feed_forward.bias", False),
+        ({"block": "encoder", "mlp_bias": False}, "norm.bias", True),
         ({"attention": {"bias": True}}, "attention.qkv_bias", True),
+        ({"block": "encoder", "attention": {"bias": False}}, "attention.out_bias", False),
+        ({"block": "encoder", "attention": {"bias": False}}, "feed_forward.bias", True),
+        ({"qkv_bias": True}, "attention.qkv_bias", True),
+        ({"block": "encoder", "activation": "gelu_new"}, "feed_forward.activation", "gelu-tanh"),
+        ({"block": "encoder-decoder", "context_tokens": 7, "encoder_layers": 3}, "stack.encoder_layers", 3),
+        ({"block": "encoder-decoder", "context_tokens": 7, "decoder_layers": 2}, "stack.decoder_layers", 2),
+        ({"dtype": "bfloat16"}, "run.dtype", "bfloat16"),
+        ({"torch_dtype": "half"}, "run.dtype", "float16"),
         ({"rope_theta": 500000, "positions": {"kind": "rope"}}, "positions.theta", 500000.0),
         ({"positions": {"kind": "rope", "rope_theta": 5e5}}, "positions.theta", 5e5),
         ({"block": "encoder", "hidden_act": "gelu_new"}, "feed_forward.activation", "gelu-tanh"),
@@ -88,6 +113,7 @@ def test_the_tables_speak_of_settings_that_there_are():
         ({"position_embedding_type": "absolute"}, "positions.kind", "learned"),
         ({"block": "encoder", "feed_forward_proj": "gated-gelu"}, "feed_forward.kind", "glu"),
         ({"block": "patch-embed", "image_size": 32}, "image.size", (32, 32)),
+        ({"block": "patch-embed", "image": {"size": 32}}, "image.size", (32, 32)),
         ({"block": "patch-embed", "img_size": "32x64"}, "image.size", (32, 64)),
         ({"block": "encoder", "n_inner": None}, "ff_dim", 256),
         ({"num_key_value_heads": None, "heads": 4}, "kv_heads", 4),
@@ -201,7 +227,7 @@ def test_two_names_in_python_and_in_sets():
         ),
         (
             {"hidden_act": "gelu_fst"},
-            "hidden_act='gelu_fst': activation must be one of relu, gelu, gelu-tanh, silu, quick-gelu; got 'gelu_fst'; did you mean 'gelu-tanh'?",
+            "hidden_act='gelu_fst': activation must be one of relu, relu2, gelu, gelu-tanh, silu, quick-gelu; got 'gelu_fst'; did you mean 'gelu-tanh'?",
         ),
     ],
 )
@@ -224,7 +250,7 @@ def test_our_own_words_are_taken_at_their_word():
     """A setting under our name takes our values alone, and says which was meant."""
     assert problems_of(block="encoder", feed_forward={"activation": "swish"}) == [
         (
-            "feed_forward.activation='swish': activation must be one of relu, gelu, gelu-tanh, "
+            "feed_forward.activation='swish': activation must be one of relu, relu2, gelu, gelu-tanh, "
             "silu, quick-gelu; got 'swish'; did you mean 'silu'?"
         )
     ]

@@ -65,7 +65,11 @@ def test_every_mistake_of_a_file_comes_in_one_error(write_yaml):
     ("text", "message"),
     [
         ("headss: 4", "1:1: unknown key 'headss'; did you mean 'heads'?"),
-        ("dtype: float16", "1:1: unknown key 'dtype'; did you mean 'run.dtype'?"),
+        ("device: meta", "1:1: unknown key 'device'; did you mean 'run.device'?"),
+        ("Heads: 4", "1:1: unknown key 'Heads'; did you mean 'heads'?"),
+        ("HIDDEN_SIZE: 4", "1:1: unknown key 'HIDDEN_SIZE'; did you mean 'chan'?"),
+        ("dropout: 0.1", ("1:1: unknown key 'dropout'; did you mean 'attention.dropout' or "
+         "'feed_forward.dropout' or 'stack.dropout'?")),
         ("qk_scale: 1", "1:1: unknown key 'qk_scale'; did you mean 'attention.qk_scale'?"),
         ("run: {sed: 7}", "1:7: unknown key 'run.sed'; did you mean 'run.seed'?"),
         ("batch: 7\nrun:\n  impl: sdpa", ("3:3: unknown key 'run.impl'; did you mean "
@@ -198,10 +202,30 @@ def test_settings_where_a_value_was_expected(write_yaml):
 
 
 def test_a_value_that_is_missing(write_yaml):
-    """A key with nothing after it is a problem, and not the default."""
+    """A key with nothing after it is a problem, and not the default; null is the default."""
     assert problems_of(write_yaml("heads:\nbatch: 7")) == [
         "block.yaml:1:1: heads must be a whole number, got nothing"
     ]
+    assert problems_of(write_yaml("attention: {impl: , kind: null}")) == [
+        "block.yaml:1:13: impl must be one of eager, sdpa, torch; got nothing"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "heads: null",
+        "heads: ~   # four",
+        "heads: !!null null",
+        "attention: {kind: Null, scale_at: NULL}",
+        "run:\n  <<: {device: null}\n",
+        "hidden_size:\nmask:\n  window:\nn_inner: &n null\nhead_dim: *n",
+        '{"heads": null, "attention": {"impl":\n null}}',
+    ],
+)
+def test_null_is_as_good_as_not_given(text, write_yaml):
+    """Null, in each of YAML's words, is the default; where null is it anyway, nothing is, too."""
+    assert load(write_yaml(text)).spec == load().spec
 
 
 def test_an_unreadable_file_hides_no_other_problem():

@@ -105,6 +105,9 @@ def test_a_name_that_is_none(tmp_path, monkeypatch):
         "multi-hed: no preset or file 'multi-hed'; did you mean 'multi-head'? See attntrace presets"
     )
     assert problems_of("zzz") == "zzz: no preset or file 'zzz'; see attntrace presets"
+    assert no_such("GPT2") == (
+        "no preset or file 'GPT2'; did you mean 'gpt2'? See attntrace presets"
+    )
     assert no_such("zzz") == "no preset or file 'zzz'; see attntrace presets"
 
 

@@ -30,6 +30,10 @@ def problems_of(*sets, **flags):
             ),
         ),
         ("heads=", "heads must be a whole number, got nothing"),
+        ("run.dtype=Half", "dtype must be one of float64, float32, bfloat16, float16; got 'Half'; did you mean 'float16'?"),
+        ("run.dtype=fp16", "dtype must be one of float64, float32, bfloat16, float16; got 'fp16'; did you mean 'float16'?"),
+        ("run.dtype=bf16", "dtype must be one of float64, float32, bfloat16, float16; got 'bf16'; did you mean 'bfloat16'?"),
+        ("run.device=CPU", "device must be one of cpu, cuda, cuda:N, mps, meta; got 'CPU'; did you mean 'cpu'?"),
         ("heads=four", "heads must be a whole number, got 'four'"),
         ("heads=true", "heads must be a whole number, got true"),
         ("hedas=4", "unknown key 'hedas'; did you mean 'heads'?"),
@@ -42,7 +46,7 @@ def problems_of(*sets, **flags):
         ),
         ("run=[1]", "run is a section; a setting such as run.device was expected, got [1]"),
     ],
-)
+)  # fmt: skip
 def test_a_set_that_is_wrong(text, message):
     """Each way to get a `--set` wrong has its message, after the words that were typed."""
     assert problems_of(text) == [f"--set {text}: {message}"]

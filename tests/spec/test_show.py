@@ -68,7 +68,7 @@ attention:
   qkv: auto           # default: fused
   qkv_bias: true      # file: block.yaml:4:3 attention_bias
   out_proj: true      # default
-  out_bias: true      # default: true; with impl torch qkv_bias
+  out_bias: true      # file: block.yaml:4:3 attention_bias
   qk_scale: head      # default
   qk_norm: none       # default
   dropout: 0.0        # default

@@ -35,7 +35,8 @@ def _moe(spec: Spec) -> Iterator[Problem]:
     experts, chosen = part.experts, part.experts_per_token
     if experts is None or chosen is None:
         yield Problem(
-            "feed_forward.kind", "feed_forward.kind moe needs experts and experts_per_token"
+            "feed_forward.kind",
+            "feed_forward.kind moe needs experts and experts_per_token, such as 8 and 2",
         )
         return
     if part.dense_layers > spec.layers:

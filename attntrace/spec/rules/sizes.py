@@ -22,10 +22,11 @@ def size_rules(spec: Spec) -> Iterator[Problem]:
 def _kv_heads(spec: Spec) -> Iterator[Problem]:
     if spec.heads % spec.kv_heads:
         allowed = ", ".join(str(n) for n in divisors(spec.heads))
+        near = " or ".join(str(n) for n in _nearest_multiples(spec.heads, spec.kv_heads))
         yield Problem(
             "kv_heads",
             f"heads {spec.heads} is not a multiple of kv_heads {spec.kv_heads}; each kv head must "
-            f"serve the same number of query heads (allowed: {allowed})",
+            f"serve the same number of query heads (allowed: {allowed}, or heads {near})",
         )
 
 
@@ -68,7 +69,7 @@ def _context(spec: Spec) -> Iterator[Problem]:
 def indivisible(whole_name: str, whole: int, part_name: str, part: int) -> str:
     """Say that one size does not divide another, with the arithmetic and sizes that do."""
     quotient, rest = divmod(whole, part)
-    near = ", ".join(str(n) for n in _nearest_divisors(whole, part))
+    near = ", ".join(str(n) for n in nearest_divisors(whole, part))
     return (
         f"{whole_name} {whole} is not divisible by {part_name} {part} "
         f"({whole} = {part}*{quotient} + {rest}); "
@@ -82,7 +83,13 @@ def divisors(number: int) -> list[int]:
     return sorted({*small, *(number // n for n in small)})
 
 
-def _nearest_divisors(whole: int, part: int) -> list[int]:
+def _nearest_multiples(whole: int, part: int) -> list[int]:
+    """Return the multiples of a size that are next to another, below and above, none of them 0."""
+    below = whole - whole % part
+    return [n for n in (below, below + part) if n]
+
+
+def nearest_divisors(whole: int, part: int) -> list[int]:
     """Return the divisors of a number that are next to another, below and above."""
     found = divisors(whole)
     place = bisect(found, part)

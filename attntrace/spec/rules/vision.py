@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import gcd
 
 from attntrace.errors import Problem
 from attntrace.spec import defaults
 from attntrace.spec.block import Spec
 from attntrace.spec.rules.positions import ordered
+from attntrace.spec.rules.sizes import nearest_divisors
 from attntrace.spec.symbols import STACKS
 
 
@@ -33,11 +35,13 @@ def _patches(spec: Spec) -> Iterator[Problem]:
     for side in dict.fromkeys(spec.image.size):
         if side % patch:
             rows, columns = spec.image.size
+            patches = " or ".join(map(str, nearest_divisors(gcd(rows, columns), patch)))
+            size = "x".join(str(-(-whole // patch) * patch) for whole in (rows, columns))
             yield Problem(
                 "image.patch",
                 f"image {rows}x{columns} is not divisible by patch {patch} "
                 f"({side} = {side // patch}*{patch} + {side % patch}); a convolution would "
-                "silently drop the rest",
+                f"silently drop the rest; use patch {patches}, or size {size}",
             )
 
 

@@ -16,7 +16,7 @@ CASES = [
         "no number of experts",
         {"block": "encoder", "chan": 64, "heads": 4, "feed_forward": {"kind": "moe"}},
         "feed_forward.kind",
-        "feed_forward.kind moe needs experts and experts_per_token",
+        "feed_forward.kind moe needs experts and experts_per_token, such as 8 and 2",
         {"feed_forward": {"kind": "moe", "experts": 8, "experts_per_token": 2}},
     ),
     Case(

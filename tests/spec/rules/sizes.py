@@ -51,9 +51,19 @@ CASES = [
         "kv_heads",
         (
             "heads 8 is not a multiple of kv_heads 3; each kv head must serve the same number of "
-            "query heads (allowed: 1, 2, 4, 8)"
+            "query heads (allowed: 1, 2, 4, 8, or heads 6 or 9)"
         ),
         {"kv_heads": 2},
+    ),
+    Case(
+        "more kv_heads than heads",
+        {"chan": 64, "heads": 2, "kv_heads": 5},
+        "kv_heads",
+        (
+            "heads 2 is not a multiple of kv_heads 5; each kv head must serve the same number of "
+            "query heads (allowed: 1, 2, or heads 5)"
+        ),
+        {"kv_heads": 1},
     ),
     Case(
         "no output projection",

@@ -11,9 +11,19 @@ CASES = [
         "image.patch",
         (
             "image 225x224 is not divisible by patch 16 (225 = 14*16 + 1); a convolution would "
-            "silently drop the rest"
+            "silently drop the rest; use patch 1, or size 240x224"
         ),
         {"image": {"size": "240x224"}},
+    ),
+    Case(
+        "patches of a square that leave a rest",
+        {"block": "patch-embed", "image": {"size": 224, "patch": 15}},
+        "image.patch",
+        (
+            "image 224x224 is not divisible by patch 15 (224 = 14*15 + 14); a convolution would "
+            "silently drop the rest; use patch 14 or 16, or size 225x225"
+        ),
+        {"image": {"patch": 16}},
     ),
     Case(
         "splits of several lengths",
