@@ -54,17 +54,19 @@ def _stack_parameters(spec: Spec) -> int:
     stack, part = spec.stack, spec.feed_forward
     times = {"mlp": 2, "glu": 3, "conv": 2}
     dense = times.get(part.kind, 0) * spec.chan * spec.ff_dim
-    layers = spec.layers
+    depths = [spec.layers]
     if spec.block == "encoder-decoder":
-        layers = (stack.encoder_layers or spec.layers) + (stack.decoder_layers or spec.layers)
+        depths = [stack.encoder_layers or spec.layers, stack.decoder_layers or spec.layers]
+    if stack.shared_layers:
+        depths = [1 for _ in depths]
     routed = 0
     if part.kind == "moe" and part.experts is not None:
         each = times[part.expert] * spec.chan * spec.expert_dim
-        routed = each * part.experts * max(0, layers - part.dense_layers)
+        routed = each * part.experts * sum(max(0, depth - part.dense_layers) for depth in depths)
     narrow = spec.chan if spec.embeds else min(spec.chan, spec.dim, spec.context_dim)
     attention = _projections(spec.model_copy(update={"dim": narrow}))
     tables = (stack.vocab or 0) * (stack.embedding_dim or spec.chan)
-    return layers * (attention + dense) + routed + tables
+    return sum(depths) * (attention + dense) + routed + tables
 
 
 def _activations(spec: Spec) -> int:
@@ -89,7 +91,8 @@ def _activations(spec: Spec) -> int:
     scores = spec.batch * spec.heads * spec.tokens**2
     if fused and spec.heads % 2 == 0 and not spec.masks:  # its scratch holds q, k, v and the scores
         return qkv + scores
-    return qkv + (2 * scores if attention.need_weights != "none" else 2 * part)
+    copies = part if spec.batch * spec.tokens == 1 else 2 * part
+    return qkv + (2 * scores if attention.need_weights != "none" else copies)
 
 
 def _scores(spec: Spec) -> int:

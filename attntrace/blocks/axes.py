@@ -45,6 +45,8 @@ class Axes:
     value_width: str = "chan"
     ff_dim: str = "ff_dim"
     kernel_features: str = "kernel_features"
+    rows: str = "rows"
+    columns: str = "columns"
 
     @classmethod
     def of(cls, spec: Spec) -> Self:

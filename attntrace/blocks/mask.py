@@ -33,6 +33,8 @@ class Mask(nn.Module):
         table = f"{a.tokens} {a.keys}"
         padded = f"{a.batch} 1 1 {a.keys}"
         self.tap = Taps(
+            Tap("query_place", a.tokens, "where each query stands, at the end of the keys"),
+            Tap("key_place", a.keys, "where each key stands"),
             Tap("distance", table, "place of the query - place of the key"),
             Tap(f"{name}_order", table, self.words()),
             Tap(f"{name}_padding", padded, f"key {'<' if self.shows else '>='} length of its sequence"),
@@ -69,8 +71,9 @@ class Mask(nn.Module):
     def order(self, tokens: int, keys: int, device: torch.device) -> Tensor:
         """Return the part of the mask that is a matter of places alone, (tokens, keys)."""
         tap = self.tap
-        query = torch.arange(keys - tokens, keys, device=device).unsqueeze(1)
-        distance = tap.distance(query - torch.arange(keys, device=device))
+        query = tap.query_place(torch.arange(keys - tokens, keys, device=device))
+        key = tap.key_place(torch.arange(keys, device=device))
+        distance = tap.distance(query.unsqueeze(1) - key)
         if "causal" not in self.kinds:
             away = distance.abs()
             return (

@@ -20,5 +20,5 @@ def components(start: str) -> list[str]:
     """Return the components of `attntrace fields` whose names begin so, then the settings."""
     from attntrace.spec.fields import fields, sections
 
-    settings = fields() if start else ()  # at first, the components are enough to choose from
+    settings = [path for path in fields() if start and path.count(".") == start.count(".")]
     return [name for name in ("sizes", *sections(), *settings) if name.startswith(start)]

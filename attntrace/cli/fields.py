@@ -72,7 +72,8 @@ def _no_such(wanted: str, components: list[str]) -> str:
     from attntrace.spec.fields import fields
 
     bare = [field.name for field in fields().values()]
-    for known in (components, bare, [*fields(), *aliases()]):
+    without_dot = (components, bare, list(aliases()))
+    for known in (list(fields()),) if "." in wanted else without_dot:
         near = get_close_matches(wanted.lower(), known, n=1, cutoff=0.6)
         if near:
             return f"no component or setting {wanted!r}; did you mean {near[0]!r}?"

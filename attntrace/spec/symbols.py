@@ -68,7 +68,7 @@ def _of_stack(spec: Spec) -> dict[str, int]:
     if spec.feed_forward.kind != "none":
         sizes["ff_dim"] = spec.ff_dim
     stack = spec.stack
-    for name in ("vocab", "classes", "embedding_dim"):
+    for name in ("vocab", "classes", "embedding_dim", "decoder_layers"):
         if getattr(stack, name) is not None:
             sizes[name] = getattr(stack, name)
     return sizes

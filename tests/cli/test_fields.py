@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from attntrace.cli import complete
+from attntrace.spec.aliases import names_of
 from attntrace.spec.fields import fields, members, sections
 
 HEAD = ["name", "type", "default", "choices", "aliases", "rule", "meaning"]
@@ -19,7 +21,7 @@ def test_a_component(invoke):
     assert (ended.code, ended.err) == (0, "")
     assert heading == "cache: The KV cache."
     assert head.split() == HEAD
-    assert row.startswith("past  whole number >= 0 or null  no cache  ")
+    assert row.startswith("past  whole number >= 0  no cache  ")
     assert row.endswith("tokens that are already cached; 0 is a prefill that fills the cache")
 
 
@@ -61,14 +63,15 @@ def test_markdown(invoke):
 
 
 def test_a_component_that_is_none(invoke):
-    """An unknown component exits with 2, the nearest one, and all that there are."""
+    """An unknown component exits with 2 and the nearest one, or all that there are."""
     ended = invoke("fields", "atention")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        "attntrace: no component 'atention'; did you mean 'attention'? There are "
-        f"{', '.join(COMPONENTS)}\n"
+        "attntrace: no component or setting 'atention'; did you mean 'attention'?\n"
     )
-    assert invoke("fields", "zzz").err.startswith("attntrace: no component 'zzz'; There are sizes,")
+    assert invoke("fields", "zzz").err == (
+        f"attntrace: no component or setting 'zzz'; the components are {', '.join(COMPONENTS)}\n"
+    )
 
 
 def test_a_format_and_a_file_that_are_none(invoke, tmp_path):
@@ -106,3 +109,67 @@ def test_a_terminal_gets_it_wrapped(terminal):
     assert "parallel_norms" in shown
     assert "default: layernorm" in shown
     assert "…" not in shown
+
+
+HEADS = """\
+name     heads
+type     whole number >= 1
+default  1
+aliases  {}
+rule     divides chan, unless head_dim is given
+meaning  attention heads
+"""
+
+
+@pytest.mark.parametrize("asked", ["heads", "num_attention_heads", "n_head"])
+def test_a_setting(asked, invoke):
+    """A setting by its own or another name is shown alone, line by line."""
+    ended = invoke("fields", asked)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == HEADS.format(", ".join(names_of("heads")))
+
+
+@pytest.mark.parametrize("asked", ["norm.eps", "eps", "rms_norm_eps"])
+def test_a_setting_of_a_section(asked, invoke):
+    """A setting is found by its path, and without its section where the name says enough."""
+    ended = invoke("fields", asked, "--format", "markdown")
+    assert ended.out == (
+        "## norm.eps\n\n"
+        "- type: number above 0\n"
+        "- default: 1e-05\n"
+        f"- aliases: {', '.join(names_of('norm.eps'))}\n"
+        "- meaning: added to the variance\n"
+    )
+    found = json.loads(invoke("fields", asked, "--format", "json").out)
+    assert {name: [entry["path"] for entry in facts] for name, facts in found.items()} == {
+        "norm": ["norm.eps"]
+    }
+
+
+def test_a_name_of_several_settings(invoke):
+    """A name that is in several sections, and a switch of several settings, shows all of them."""
+    both = invoke("fields", "window").out
+    assert [line for line in both.splitlines() if line.startswith("name")] == [
+        "name     attention.window",
+        "name     mask.window",
+    ]
+    switch = json.loads(invoke("fields", "use_parallel_residual", "--format", "json").out)
+    assert [entry["name"] for entry in switch["norm"]] == ["place", "parallel_norms"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [("Heads", "heads"), ("hidden_sise", "hidden_size"), ("attention.knd", "attention.kind")],
+)
+def test_a_setting_that_is_none(asked, meant, invoke):
+    """An unknown setting exits with 2 and the nearest name."""
+    ended = invoke("fields", asked)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (f"attntrace: no component or setting {asked!r}; did you mean {meant!r}?\n")
+
+
+def test_what_a_shell_may_complete():
+    """A shell proposes the components, sizes once a letter is there, settings after the dot."""
+    assert complete.components("") == COMPONENTS
+    assert complete.components("hea") == ["heads", "head_dim"]
+    assert complete.components("attention.ki") == ["attention.kind"]

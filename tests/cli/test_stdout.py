@@ -98,6 +98,39 @@ def test_show_config_runs_nothing(invoke, monkeypatch):
     assert "heads: 4 # --heads 4" in words(ended.out)
 
 
+def test_what_was_left_out_is_said_on_stderr(invoke):
+    """A preset's setting that a flag took the meaning from is a note on stderr, one a line."""
+    notes = (
+        "attntrace: note: gpt2.yaml:13:3: impl=sdpa scales inside its kernel; attention.scale_at "
+        "scores is left out\n"
+        "attntrace: note: gpt2.yaml:18:3: impl=sdpa fills with -inf, got fill min; mask.fill min "
+        "is left out\n"
+    )
+    ended = invoke("run", "gpt2", "--impl", "sdpa", "--device", "meta", "--format", "json")
+    assert (ended.code, ended.err) == (0, notes)
+    assert json.loads(ended.out)["spec"]["attention"]["scale_at"] == "q"
+    shown = invoke("run", "gpt2", "--impl", "sdpa", "--show-config")
+    assert (shown.code, shown.err) == (0, notes)
+    assert "scale_at" not in shown.out
+    assert "fill" not in shown.out
+
+
+def test_a_config_json_runs(invoke, tmp_path):
+    """A config.json with another project's names runs, with notes of what it says in vain."""
+    file = tmp_path / "config.json"
+    file.write_text(
+        '{"model_type": "x", "hidden_size": 48, "num_attention_heads": 6,\n "rope_theta": 1e6}'
+    )
+    ended = invoke("run", file, "--block", "decoder", "--format", "json")
+    assert ended.code == 0
+    assert json.loads(ended.out)["sizes"]["head_dim"] == 8
+    assert ended.err == (
+        f"attntrace: note: {file}:1:2: model_type says nothing about a shape; left out\n"
+        f"attntrace: note: {file}:2:2 rope_theta: theta means nothing here; it goes with "
+        "positions.kind rope, sinusoidal or sine-2d; positions.theta 1000000.0 is left out\n"
+    )
+
+
 @pytest.mark.parametrize(
     "order",
     [

@@ -72,6 +72,20 @@ def test_a_flag_and_a_set_read_a_value_alike(text, value):
     assert by_flag.attention.qk_scale == by_set.attention.qk_scale == value
 
 
+@pytest.mark.parametrize("name", ["heads", "num_heads"])
+def test_null_takes_a_weaker_layer_back_to_the_default(name, yaml):
+    """Null in a `--set`, a keyword or a flag is as if the file had not said anything."""
+    file = yaml("heads: 4")
+    assert load(file, sets=[f"{name}=null"]).spec == load().spec
+    assert load(file, flags={name: "null"}).spec == load().spec
+    assert load(file, **{name: None}).spec == load().spec
+
+
+def test_null_beside_a_value_is_no_contradiction():
+    """Of two names for one setting the one that is not null counts."""
+    assert load(num_heads=None, heads=4).spec.heads == load(heads=4, num_heads=None).spec.heads == 4
+
+
 def test_spaces_around_a_set_do_not_matter():
     """A `--set` with spaces around its equals sign is read."""
     assert load(sets=["heads = 4"]).spec.heads == 4

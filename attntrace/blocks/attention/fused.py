@@ -141,8 +141,8 @@ class Convolution(Fused):
         a = axes
         bias = plus(spec.attention.qkv_bias, "qkv")
         return [
-            Tap("x_map", f"{a.batch} {a.dim} rows columns", "x, tokens on their map"),
-            Tap("qkv_map", f"{a.batch} {whole(a)} rows columns", f"conv(x_map){bias}"),
+            Tap("x_map", f"{a.batch} {a.dim} {a.rows} {a.columns}", "x, tokens on their map"),
+            Tap("qkv_map", f"{a.batch} {whole(a)} {a.rows} {a.columns}", f"conv(x_map){bias}"),
             Tap("qkv", f"{a.batch} {a.tokens} {whole(a)}", "qkv_map, a token a place"),
         ]
 

@@ -33,7 +33,11 @@ class WindowAttention(nn.Module):
         a = axes
         windows = "rows//window*(columns//window)"
         inside = a.within(
-            batch=f"{a.batch}*{windows}", tokens="window*window", keys="window*window"
+            batch=f"{a.batch}*{windows}",
+            tokens="window*window",
+            keys="window*window",
+            rows="window",
+            columns="window",
         )
         self.bias = SwinBias(spec, a) if spec.positions.kind == "swin" else None
         self.attention = Attention(window_of(spec), inside)

@@ -27,7 +27,7 @@ class ValueConv(nn.Module):
         self.map, self.layout = spec.map, HeadLayout(spec.attention.layout)
         width = spec.value_width
         self.conv = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
-        grid = f"{a.batch} {a.value_width} rows columns"
+        grid = f"{a.batch} {a.value_width} {a.rows} {a.columns}"
         self.tap = Taps(
             Tap("v_map", grid, "v, all heads side by side, on its map"),
             Tap("v_conv_map", grid, "depthwise conv(v_map)"),

@@ -34,10 +34,11 @@ class Stack(nn.Module):
         self.norm = norm(spec, spec.chan) if normed else None
         self.returns_all = spec.stack.all_layers
         tokens = f"{axes.batch} {axes.tokens} {axes.chan}"
+        layers = "layers" if spec.stack.decoder_layers is None else "decoder_layers"
         self.tap = Taps(
             Tap("normed", tokens, f"{spec.norm.kind} of the last layer's output"),
             Tap("each_normed", tokens, f"{spec.norm.kind} of a layer's output"),
-            Tap("all_layers", f"layers {tokens}", "each_normed of every layer"),
+            Tap("all_layers", f"{layers} {tokens}", "each_normed of every layer"),
         )
 
     def forward(

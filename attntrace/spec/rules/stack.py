@@ -84,11 +84,15 @@ def _head(spec: Spec) -> Iterator[Problem]:
 
 def _norm(spec: Spec) -> Iterator[Problem]:
     norm = spec.norm
-    if norm.kind == "batchnorm" and spec.run.mode == "train" and spec.batch * spec.tokens == 1:
+    lengths = {"tokens": spec.tokens}
+    if spec.block == "encoder-decoder" and spec.context_tokens is not None:
+        lengths["context_tokens"] = spec.context_tokens
+    alone = [name for name, length in lengths.items() if spec.batch * length == 1]
+    if norm.kind == "batchnorm" and spec.run.mode == "train" and alone:
         yield Problem(
             "norm.kind",
-            "batchnorm in train mode has the variance of batch*tokens values, and one value has "
-            "none; use run.mode eval, or more tokens",
+            f"batchnorm in train mode has the variance of batch*{alone[0]} values, and one value "
+            f"has none; use run.mode eval, or more {alone[0]}",
         )
     if spec.stack.dropout_place == "after-norm" and norm.place != "post":
         yield Problem(
@@ -123,9 +127,23 @@ def _width(spec: Spec) -> Iterator[Problem]:
     if spec.block == "encoder-decoder":
         narrow["context_dim"] = spec.context_dim
     for name, width in narrow.items():
-        if width != spec.chan and spec.attention.skip != "value":
+        if width != spec.chan and spec.stack.shared_layers and _depth(spec, name) > 1:
+            yield Problem(
+                "stack.shared_layers",
+                f"shared_layers calls one layer again and again, and one that takes {name} {width} "
+                f"cannot take the chan {spec.chan} that it returns; set {name} {spec.chan}, or "
+                "leave shared_layers out",
+            )
+        elif width != spec.chan and spec.attention.skip != "value":
             yield Problem(
                 name,
                 f"the first layer adds x of width {name} {width} to an output of width chan "
                 f"{spec.chan}; set {name} {spec.chan}, or attention.skip value",
             )
+
+
+def _depth(spec: Spec, name: str) -> int:
+    """Return the layers of the stack that takes dim, or context_dim."""
+    stack = spec.stack
+    given = stack.decoder_layers if name == "dim" else stack.encoder_layers
+    return given or spec.layers
