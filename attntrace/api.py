@@ -5,6 +5,7 @@ Rooms are entered where they are needed: `--help` must wait neither for torch no
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -147,7 +148,9 @@ def trace(model: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
 
 
 def load(file: str | Path | None = None, **settings: Any) -> Spec:
-    """Return the spec of a YAML file, of settings such as `heads=4`, or of both.
+    """Return the spec of a YAML file or a preset, of settings such as `heads=4`, or of both.
+
+    A setting of another project's config that means nothing here is left out, with a warning.
 
     Raises:
         SettingsError: with every problem at once.
@@ -155,7 +158,10 @@ def load(file: str | Path | None = None, **settings: Any) -> Spec:
     """
     from attntrace.spec import load as load_spec
 
-    return load_spec(file, **settings).spec
+    loaded = load_spec(file, **settings)
+    for note in loaded.notes:
+        warnings.warn(note, stacklevel=2)
+    return loaded.spec
 
 
 def build(spec: Spec | Mapping[str, Any] | str | Path) -> nn.Module:

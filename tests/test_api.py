@@ -75,6 +75,14 @@ def test_settings_that_are_none():
     with pytest.raises(attntrace.SettingsError) as caught:
         attntrace.run({"heads": 0, "atention": {"impl": "sdpa"}})
     assert str(caught.value) == (
-        "atention.impl='sdpa': unknown key 'atention'; did you mean 'attention'?\n"
-        "heads=0: heads must be a whole number >= 1, got 0"
+        "heads=0: heads must be a whole number >= 1, got 0\n"
+        "atention.impl='sdpa': unknown key 'atention'; did you mean 'attention'?"
     )
+
+
+def test_a_setting_of_another_config_that_means_nothing_is_a_warning():
+    """What is left out is said: of a config for rope, the length of a table that there is not."""
+    given = {"block": "decoder", "positions": {"kind": "rope"}, "max_position_embeddings": 8192}
+    with pytest.warns(UserWarning, match="max_position_embeddings.*left out"):
+        spec = attntrace.load(heads=4, **given)
+    assert spec.positions.max is None
