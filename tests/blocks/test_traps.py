@@ -329,7 +329,8 @@ def test_heads_need_not_divide_where_their_width_is_given():
 def test_rope_has_no_last_place():
     """12 tokens after a maximum of 8 that a config may name: rope has no table to run out of."""
     rope = {"positions": {"kind": "rope"}, "max_position_embeddings": 8}
-    spec = attntrace.load(block="decoder", batch=1, tokens=12, heads=4, **rope, **IDS)
+    with pytest.warns(UserWarning, match="max_position_embeddings.*left out"):
+        spec = attntrace.load(block="decoder", batch=1, tokens=12, heads=4, **rope, **IDS)
     assert attntrace.run(spec)["q_rope"].shape == (1, 4, 12, 16)
 
 

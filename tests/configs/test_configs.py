@@ -20,7 +20,7 @@ NARROW = {
 """What makes a model of billions of parameters small enough for this test; the rest stays."""
 EXTRA = {
     "deepseek-v3": {"layers": 2, "feed_forward": {"dense_layers": 1, "expert_dim": 32}},
-    "mixtral-8x7b": {"feed_forward": {"expert_dim": 32}},
+    "mixtral-8x7b": {"ff_dim": None, "feed_forward": {"expert_dim": 32}},
 }
 
 
