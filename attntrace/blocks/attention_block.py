@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from attntrace.blocks.attention import attention
 from attntrace.blocks.attention.kv import Repeat
 from attntrace.blocks.attention.layer import ATTENDS
+from attntrace.blocks.attention.words import returned_by
 from attntrace.blocks.axes import Axes
 from attntrace.blocks.guidance import Guidance
 from attntrace.blocks.guide import NOTHING, Past
@@ -41,7 +42,7 @@ class AttentionBlock(nn.Module):
             Tap(
                 "x_context", f"{a.batch} {a.keys} context_dim", "what keys and values are made from"
             ),
-            Tap("out", f"{a.batch} {a.tokens} {a.chan}", "x + proj"),
+            Tap("out", f"{a.batch} {a.tokens} {a.chan}", f"x + {returned_by(spec)}"),
         )
 
     def forward(

@@ -36,18 +36,32 @@ class HeadLayout:
         layout = "heads-first" if self.name == "token-first" else self.name
         return HeadLayout(layout).axes(a.batch, a.heads, a.tokens, a.keys)
 
-    def split_taps(self, name: str, batch: str, heads: str, tokens: str, last: str) -> list[Tap]:
-        """Return the taps of the way from `name`_proj to `name`."""
-        split = Tap(f"{name}_split", f"{batch} {tokens} {heads} {last}", f"{name}_proj, cut up")
-        final = self.axes(batch, heads, tokens, last)
-        words = {
-            "heads-first": f"{name}_split, heads in front of tokens",
-            "token-first": f"{name}_proj, cut up",
-            "folded": f"{name}_split, heads beside the batch",
-            "single": "the one head's",
-        }[self.name]
-        steps = [split] if self.name in ("heads-first", "folded") else []
-        return [*steps, Tap(name, final, words)]
+    def taps(self, proj: Tap, heads: str, last: str, *, normed: str = "") -> list[Tap]:
+        """Return the tap of a projection and those of the way from it to its heads.
+
+        `proj` is `q_proj`, `k_proj` or `v_proj`, (batch, tokens, heads*last); `normed` is the norm
+        in between, if there is one.
+        """
+        name, single = proj.name.removesuffix("_proj"), self.name == "single"
+        words = proj.formula if single else f"{proj.name}, cut up"
+        if normed:
+            words = f"{normed}({proj.name})" if single else f"{name}_normed, cut up"
+        batch, tokens, _ = proj.axes
+        return [proj, *self.lift_taps(name, (batch, heads, tokens, last), words)]
+
+    def lift_taps(self, name: str, sizes: tuple[str, str, str, str], words: str) -> list[Tap]:
+        """Return the taps from heads, cut up, to `name`; `words` say what is cut up from what.
+
+        `sizes` are batch, heads, tokens and the features of a head.
+        """
+        batch, heads, tokens, last = sizes
+        moves = {"heads-first": "heads in front of tokens", "folded": "heads beside the batch"}
+        if self.name not in moves:
+            return [Tap(name, self.axes(*sizes), words)]
+        return [
+            Tap(f"{name}_split", f"{batch} {tokens} {heads} {last}", words),
+            Tap(name, self.axes(*sizes), f"{name}_split, {moves[self.name]}"),
+        ]
 
     def split(self, tap: Taps, name: str, x: Tensor, heads: int) -> Tensor:
         """Return x (batch, tokens, heads*d) in this layout."""
@@ -69,31 +83,32 @@ class HeadLayout:
             x = x.reshape(batch * heads, tokens, width)
         return tap.get(name)(x)
 
-    def merge_taps(self, a: Axes) -> list[Tap]:
-        """Return the taps of the way from `context` to `context_merged`."""
+    def merge_taps(self, name: str, a: Axes) -> list[Tap]:
+        """Return the taps of the way from `context` or `v` to all heads side by side."""
         merged = f"{a.batch} {a.tokens} {a.value_width}"
+        heads = f"{a.batch} {a.heads} {a.tokens} {a.value_head_dim}"
         apart = f"{a.batch} {a.tokens} {a.heads} {a.value_head_dim}"
         taps = {
-            "heads-first": [Tap("context_t", apart, "context, tokens in front of heads")],
+            "heads-first": [Tap(f"{name}_t", apart, f"{name}, tokens in front of heads")],
             "folded": [
-                Tap("context_heads", self_axes_heads(a), "context, heads apart from the batch"),
-                Tap("context_t", apart, "context_heads, tokens in front of heads"),
+                Tap(f"{name}_heads", heads, f"{name}, heads apart from the batch"),
+                Tap(f"{name}_t", apart, f"{name}_heads, tokens in front of heads"),
             ],
         }.get(self.name, [])
-        words = "context_t" if taps else "context"
-        return [*taps, Tap("context_merged", merged, f"{words}, heads side by side")]
+        words = f"{name}_t" if taps else name
+        return [*taps, Tap(f"{name}_merged", merged, f"{words}, heads side by side")]
 
-    def merge(self, tap: Taps, context: Tensor, heads: int) -> Tensor:
-        """Return the context of all heads side by side, (batch, tokens, heads*d)."""
+    def merge(self, tap: Taps, name: str, x: Tensor, heads: int) -> Tensor:
+        """Return `context` or `v` with all heads side by side, (batch, tokens, heads*d)."""
         if self.name == "single":
-            return context
+            return x
         if self.name == "folded":
-            batch = context.shape[0] // heads
-            context = tap.context_heads(context.reshape(batch, heads, *context.shape[1:]))
+            batch = x.shape[0] // heads
+            x = tap.get(f"{name}_heads")(x.reshape(batch, heads, *x.shape[1:]))
         if self.name != "token-first":
-            context = tap.context_t(context.transpose(1, 2))
-        batch, tokens, _, _ = context.shape
-        return tap.context_merged(context.reshape(batch, tokens, -1))
+            x = tap.get(f"{name}_t")(x.transpose(1, 2))
+        batch, tokens, _, _ = x.shape
+        return tap.get(f"{name}_merged")(x.reshape(batch, tokens, -1))
 
     def fitted(self, extra: Tensor, scores: Tensor, heads: int) -> Tensor:
         """Return a mask or bias with the axes of the scores in this layout.
@@ -111,8 +126,3 @@ class HeadLayout:
     def tokens_at(self) -> int:
         """The place of the tokens among the axes."""
         return 2 if self.name == "heads-first" else 1
-
-
-def self_axes_heads(a: Axes) -> str:
-    """Return the axes of the context with heads apart from the batch."""
-    return f"{a.batch} {a.heads} {a.tokens} {a.value_head_dim}"

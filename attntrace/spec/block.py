@@ -167,7 +167,7 @@ class Spec(Component):
         kind, place = self.positions.kind, self.positions.on
         if kind == "none":
             return "none"
-        return PLACES[kind][0] if place == "auto" else place
+        return place if place in PLACES[kind] else PLACES[kind][0]
 
     @property
     def adds_to_qk(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attntrace.blocks.attention.words import words_of
 from attntrace.blocks.axes import Axes
 from attntrace.blocks.guide import Guide
 from attntrace.blocks.heads import HeadLayout
@@ -41,7 +42,7 @@ class Additive(nn.Module):
             Tap("masked_scores", scores, f"scores, {self.fill} where a key is hidden"),
             Tap("probs", scores, "softmax(scores), each row sums to 1"),
             Tap("probs_dropped", scores, "probs, some of them 0, the rest larger"),
-            Tap("context", self.layout.axes(a.batch, a.heads, a.tokens, a.value_head_dim), "probs v"),
+            Tap("context", self.layout.axes(a.batch, a.heads, a.tokens, a.value_head_dim), words_of(spec).context),
         )  # fmt: skip
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, guide: Guide) -> Tensor:

@@ -32,7 +32,8 @@ class DotProduct(nn.Module):
         self.fill, self.layout = spec.mask.fill, HeadLayout(attention.layout)
         self.heads = spec.heads
         self.dropout = nn.Dropout(attention.dropout) if attention.dropout else None
-        words = words_of(spec)
+        words, masked = words_of(spec), spec.masks or attention.shift
+        late = attention.scale_at == "masked_scores" and masked
         q = self.layout.axes(a.batch, a.heads, a.tokens, a.head_dim)
         heads = a.kv_heads if attention.kv_expand == "broadcast" else a.heads
         k_t = {"heads-first": f"{a.batch} {heads}", "folded": f"{a.batch}*{heads}"}
@@ -41,7 +42,7 @@ class DotProduct(nn.Module):
             Tap("q_scaled", q, f"q * {words.scale}"),
             Tap("k_t", f"{k_t.get(self.layout.name, a.batch)} {a.head_dim} {a.keys}", "k^T"),
             Tap("scores", scores, words.scores),
-            Tap("scores_scaled", scores, f"scores * {words.scale}"),
+            Tap("scores_scaled", scores, f"{'masked_' if late else ''}scores * {words.scale}"),
             Tap("scores_capped", scores, f"{self.softcap} tanh(scores / {self.softcap})"),
             Tap("scores_biased", scores, "scores + bias"),
             Tap("masked_scores", scores, f"scores, {self.fill} where a key is hidden"),

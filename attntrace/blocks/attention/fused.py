@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 from torch import Tensor, nn
 
@@ -59,21 +61,28 @@ class Fused(nn.Module):
                 Tap("qkv_stack", f"3 {head}", f"qkv_split, {order} and heads in front"),
                 *(Tap(n, head, f"qkv_stack[{at[n]}], {MEANING[n]}") for n in "qkv"),
             ]  # fmt: skip
-        layout = self.layout
-        q = layout.split_taps("q", a.batch, a.heads, a.tokens, a.head_dim)
-        k = layout.split_taps("k", a.batch, a.kv_heads, a.tokens, a.head_dim)
-        v = layout.split_taps("v", a.batch, a.kv_heads, a.tokens, a.value_head_dim)
+        layout, widths = self.layout, (a.head_dim, a.head_dim, a.value_head_dim)
+        parts = list(zip("qkv", (a.heads, a.kv_heads, a.kv_heads), widths, strict=True))
         if self.order == "h3d":
-            each = f"2*{a.head_dim}+{a.value_head_dim}"
-            split = f"{a.batch} {a.tokens} {a.heads} {each}"
-            return [Tap("qkv_split", split, "qkv, cut into heads of q, k and v"), *q, *k, *v]
+            split = f"{a.batch} {a.tokens} {a.heads} 2*{a.head_dim}+{a.value_head_dim}"
+            return [
+                Tap("qkv_split", split, "qkv, cut into heads of q, k and v"),
+                *chain.from_iterable(
+                    layout.lift_taps(n, (a.batch, heads, a.tokens, last), f"the part of qkv_split that is {n}")
+                    for n, heads, last in parts
+                ),
+            ]  # fmt: skip
+        widths = {"q": a.width, "k": a.kv_width, "v": a.kv_value_width}
         return [
-            Tap("q_proj", f"{a.batch} {a.tokens} {a.width}", "the part of qkv that is q"),
-            *q,
-            Tap("k_proj", f"{a.batch} {a.tokens} {a.kv_width}", "the part of qkv that is k"),
-            *k,
-            Tap("v_proj", f"{a.batch} {a.tokens} {a.kv_value_width}", "the part of qkv that is v"),
-            *v,
+            tap
+            for n, heads, last in parts
+            for tap in layout.taps(
+                Tap(
+                    f"{n}_proj", f"{a.batch} {a.tokens} {widths[n]}", f"the part of qkv that is {n}"
+                ),
+                heads,
+                last,
+            )
         ]
 
     @property

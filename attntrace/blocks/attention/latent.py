@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from attntrace.blocks.attention.words import plus
 from attntrace.blocks.axes import Axes
 from attntrace.blocks.guide import Guide, Past
 from attntrace.blocks.positions.rope import turned
@@ -42,7 +43,7 @@ class Latent(nn.Module):
         self.kv_a = nn.Linear(spec.dim, rank + rope, bias=part.k_bias)
         self.kv_norm = nn.RMSNorm(rank, eps=spec.norm.eps)
         self.kv_b = nn.Linear(rank, spec.heads * (nope + spec.value_head_dim), bias=False)
-        self.tap = Taps(*q_taps(axes), *kv_taps(axes))
+        self.tap = Taps(*q_taps(spec, axes), *kv_taps(spec, axes))
 
     def forward(self, x: Tensor, guide: Guide) -> tuple[Tensor, Tensor, Tensor]:
         """Return q, k and v; the rotary parts are turned already."""
@@ -89,42 +90,47 @@ class Latent(nn.Module):
         return latent, k_rope
 
 
-def q_taps(a: Axes) -> list[Tap]:
+def q_taps(spec: Spec, a: Axes) -> list[Tap]:
     """Return the taps of the way to q."""
-    head = f"{a.batch} {a.heads} {a.tokens}"
+    head, part = f"{a.batch} {a.heads} {a.tokens}", spec.attention
+    made_from = "q_latent_normed" if part.q_lora_rank else "x"
+    turned_part = "q_turned" if spec.positions.kind == "rope" else "q_rope"
     return [
-        Tap("q_latent", f"{a.batch} {a.tokens} q_lora_rank", "x W_qa^T"),
+        Tap("q_latent", f"{a.batch} {a.tokens} q_lora_rank", f"x W_qa^T{plus(part.q_bias, 'qa')}"),
         Tap("q_latent_normed", f"{a.batch} {a.tokens} q_lora_rank", "rmsnorm(q_latent)"),
-        Tap("q_proj", f"{a.batch} {a.tokens} {a.width}", "q_latent W_qb^T"),
+        Tap("q_proj", f"{a.batch} {a.tokens} {a.width}", f"{made_from} W_qb^T"),
         Tap("q_split", f"{a.batch} {a.tokens} {a.heads} {a.head_dim}", "q_proj, cut up"),
         Tap("q_heads", f"{head} {a.head_dim}", "q_split, heads in front of tokens"),
         Tap("q_nope", f"{head} nope_head_dim", "the part of q_heads without position"),
         Tap("q_rope", f"{head} rope_head_dim", "the part of q_heads with position"),
         Tap("q_turned", f"{head} rope_head_dim", "q_rope, turned by its position"),
-        Tap("q", f"{head} {a.head_dim}", "q_nope, q_turned"),
+        Tap("q", f"{head} {a.head_dim}", f"q_nope, {turned_part}"),
     ]
 
 
-def kv_taps(a: Axes) -> list[Tap]:
+def kv_taps(spec: Spec, a: Axes) -> list[Tap]:
     """Return the taps of the way to k and v."""
+    k_rope = "k_turned" if spec.positions.kind == "rope" else "k_rope"
+    cached = spec.cache.past is not None
+    bias = plus(spec.attention.k_bias, "kva")
     head = f"{a.batch} {a.heads} {a.keys}"
     past = "all_past" if a.keys.startswith("all_past") else "past"
     both = f"nope_head_dim+{a.value_head_dim}"
     return [
-        Tap("kv_latent", f"{a.batch} {a.tokens} kv_lora_rank+rope_head_dim", "x W_kva^T"),
-        Tap("latent_normed", f"{a.batch} {a.tokens} kv_lora_rank", "rmsnorm of its first part"),
+        Tap("kv_latent", f"{a.batch} {a.tokens} kv_lora_rank+rope_head_dim", f"x W_kva^T{bias}"),
+        Tap("latent_normed", f"{a.batch} {a.tokens} kv_lora_rank", "rmsnorm of kv_latent's first part"),
         Tap("latent", f"{a.batch} 1 {a.tokens} kv_lora_rank", "latent_normed, one for all heads"),
         Tap("k_rope", f"{a.batch} 1 {a.tokens} rope_head_dim", "kv_latent's last part, one for all heads"),
         Tap("k_turned", f"{a.batch} 1 {a.tokens} rope_head_dim", "k_rope, turned by its position"),
         Tap("past_latent", f"{a.batch} 1 {past} kv_lora_rank", "latents of the tokens before"),
         Tap("past_k_rope", f"{a.batch} 1 {past} rope_head_dim", "their turned parts of k"),
         Tap("latent_cache", f"{a.batch} 1 {a.keys} kv_lora_rank", "past.k, then latent"),
-        Tap("k_rope_cache", f"{a.batch} 1 {a.keys} rope_head_dim", "past.v, then k_turned"),
-        Tap("kv_proj", f"{a.batch} 1 {a.keys} {a.heads}*({both})", "latent W_kvb^T"),
+        Tap("k_rope_cache", f"{a.batch} 1 {a.keys} rope_head_dim", f"past.v, then {k_rope}"),
+        Tap("kv_proj", f"{a.batch} 1 {a.keys} {a.heads}*({both})", f"{'latent_cache' if cached else 'latent'} W_kvb^T"),
         Tap("kv_split", f"{a.batch} {a.keys} {a.heads} {both}", "kv_proj, cut up"),
         Tap("kv_heads", f"{head} {both}", "kv_split, heads in front of tokens"),
         Tap("k_nope", f"{head} nope_head_dim", "the part of kv_heads that is k"),
         Tap("v", f"{head} {a.value_head_dim}", "the part of kv_heads that is v"),
-        Tap("k_shared", f"{head} rope_head_dim", "k_turned, the same for every head"),
+        Tap("k_shared", f"{head} rope_head_dim", f"{'k_rope_cache' if cached else k_rope}, the same for every head"),
         Tap("k", f"{head} {a.head_dim}", "k_nope, k_shared"),
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from attntrace.blocks.attention.placing import placed, placing_taps
 from attntrace.blocks.attention.projections import KvFused, Separate
 from attntrace.blocks.attention.qk_norm import QkNorm
 from attntrace.blocks.attention.shared_head import SharedHead
-from attntrace.blocks.attention.words import plus
+from attntrace.blocks.attention.words import merged_of, plus, returned_by
 from attntrace.blocks.axes import Axes
 from attntrace.blocks.guide import NOTHING, Guide
 from attntrace.blocks.heads import HeadLayout
@@ -73,18 +73,17 @@ class Attention(nn.Module):
     def taps(self, spec: Spec, a: Axes) -> list[Tap]:
         """Return the taps of this module itself; its parts have their own."""
         bias = plus(spec.attention.out_bias, "proj")
-        apart = f"{a.batch} {a.tokens} {a.heads} {a.value_head_dim}"
         out = f"{a.batch} {a.tokens} {a.chan}"
+        merged = "context" if self.layout.name == "single" else "context_merged"
+        v = "v" if self.layout.name == "single" else "v_merged"
         return [
             *placing_taps(spec, a),
-            *self.layout.merge_taps(a),
-            Tap("context_placed", f"{a.batch} {a.tokens} {a.value_width}", "context + v_conv"),
-            Tap("proj", out, f"{'context' if self.layout.name == 'single' else 'context_merged'} W_proj^T{bias}"),
-            Tap("v_heads", f"{a.batch} {a.heads} {a.tokens} {a.value_head_dim}", "v, heads apart from the batch"),
-            Tap("v_t", apart, "v, tokens in front of heads"),
-            Tap("v_merged", f"{a.batch} {a.tokens} {a.value_width}", "v_t, heads side by side"),
-            Tap("out", out, f"{'v' if self.layout.name == 'single' else 'v_merged'} + proj"),
-        ]  # fmt: skip
+            *self.layout.merge_taps("context", a),
+            Tap("context_placed", f"{a.batch} {a.tokens} {a.value_width}", f"{merged} + v_conv"),
+            Tap("proj", out, f"{merged_of(spec)} W_proj^T{bias}"),
+            *self.layout.merge_taps("v", a),
+            Tap("out", out, f"{v} + {returned_by(spec)}"),
+        ]
 
     def forward(self, x: Tensor, context: Tensor | None = None, guide: Guide = NOTHING) -> Tensor:
         """Return (batch, tokens, chan) for x (batch, tokens, dim)."""
@@ -92,11 +91,13 @@ class Attention(nn.Module):
         attended = (
             self.attend(q, k, v, guide) if self.repeat is None else self.grouped(q, k, v, guide)
         )
-        merged = self.layout.merge(self.tap, attended, self.heads)
+        merged = self.layout.merge(self.tap, "context", attended, self.heads)
         if self.value_conv is not None:
             merged = self.tap.context_placed(merged + self.value_conv(v))
         out = merged if self.proj is None else self.tap.proj(self.proj(merged))
-        return self.tap.out(self.rows_of(v) + out) if self.skip == "value" else out
+        if self.skip != "value":
+            return out
+        return self.tap.out(self.layout.merge(self.tap, "v", v, self.heads) + out)
 
     def parts(self, x: Tensor, source: Tensor, guide: Guide) -> tuple[Tensor, Tensor, Tensor]:
         """Return q, k and v as they meet: placed, normed, with what the cache holds."""
@@ -118,14 +119,3 @@ class Attention(nn.Module):
         assert self.repeat is not None
         k, v = self.repeat(k, v)
         return cast(Tensor, self.attend(q, k, v, guide))
-
-    def rows_of(self, v: Tensor) -> Tensor:
-        """Return the values with heads side by side, as the output has them."""
-        tap, layout = self.tap, self.layout.name
-        if layout == "single":
-            return v
-        if layout == "folded":
-            v = tap.v_heads(v.reshape(-1, self.heads, *v.shape[1:]))
-        if layout != "token-first":
-            v = tap.v_t(v.transpose(1, 2))
-        return tap.v_merged(v.reshape(*v.shape[:2], -1))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from attntrace.blocks.attention.qk_norm import QkNorm
-from attntrace.blocks.attention.words import plus
+from attntrace.blocks.attention.words import plus, sources_of
 from attntrace.blocks.axes import Axes, source_tokens
 from attntrace.blocks.heads import HeadLayout
 from attntrace.capture.tap import Tap, Taps
@@ -39,15 +39,22 @@ class Separate(nn.Module):
         )
         by_width = attention.qk_norm != "none" and attention.qk_norm_over == "width"
         self.qk_norm = QkNorm(spec, a) if by_width else None
-        x = "x_context" if spec.cross else "x"
+        normed = attention.qk_norm if by_width else ""
+        x = sources_of(spec)
         tokens = source_tokens(spec, a)
         self.tap = Taps(
-            Tap("q_proj", f"{a.batch} {a.tokens} {a.width}", f"x W_q^T{plus(attention.q_bias, 'q')}"),
-            *self.layout.split_taps("q", a.batch, a.heads, a.tokens, a.head_dim),
-            Tap("k_proj", f"{a.batch} {tokens} {a.kv_width}", f"{x} W_k^T{plus(attention.k_bias, 'k')}"),
-            *self.layout.split_taps("k", a.batch, a.kv_heads, tokens, a.head_dim),
-            Tap("v_proj", f"{a.batch} {tokens} {a.kv_value_width}", f"{x} W_v^T{plus(attention.v_bias, 'v')}"),
-            *self.layout.split_taps("v", a.batch, a.kv_heads, tokens, a.value_head_dim),
+            *self.layout.taps(
+                Tap("q_proj", f"{a.batch} {a.tokens} {a.width}", f"{x.q} W_q^T{plus(attention.q_bias, 'q')}"),
+                a.heads, a.head_dim, normed=normed,
+            ),
+            *self.layout.taps(
+                Tap("k_proj", f"{a.batch} {tokens} {a.kv_width}", f"{x.k} W_k^T{plus(attention.k_bias, 'k')}"),
+                a.kv_heads, a.head_dim, normed=normed,
+            ),
+            *self.layout.taps(
+                Tap("v_proj", f"{a.batch} {tokens} {a.kv_value_width}", f"{x.v} W_v^T{plus(attention.v_bias, 'v')}"),
+                a.kv_heads, a.value_head_dim,
+            ),
         )  # fmt: skip
 
     def forward(
@@ -78,17 +85,23 @@ class KvFused(nn.Module):
         self.parts = [spec.kv_width, spec.kv_heads * spec.value_head_dim]
         self.q_proj = nn.Linear(spec.dim, spec.width, bias=attention.q_bias)
         self.kv_proj = nn.Linear(context_dim, sum(self.parts), bias=attention.k_bias)
-        x = "x_context" if spec.cross else "x"
+        x = sources_of(spec)
         tokens = source_tokens(spec, a)
         both = f"{a.kv_width}+{a.kv_value_width}"
         self.tap = Taps(
-            Tap("q_proj", f"{a.batch} {a.tokens} {a.width}", f"x W_q^T{plus(attention.q_bias, 'q')}"),
-            *self.layout.split_taps("q", a.batch, a.heads, a.tokens, a.head_dim),
-            Tap("kv_proj", f"{a.batch} {tokens} {both}", f"{x} W_kv^T{plus(attention.k_bias, 'kv')}"),
-            Tap("k_proj", f"{a.batch} {tokens} {a.kv_width}", "the first part of kv_proj"),
-            *self.layout.split_taps("k", a.batch, a.kv_heads, tokens, a.head_dim),
-            Tap("v_proj", f"{a.batch} {tokens} {a.kv_value_width}", "the second part of kv_proj"),
-            *self.layout.split_taps("v", a.batch, a.kv_heads, tokens, a.value_head_dim),
+            *self.layout.taps(
+                Tap("q_proj", f"{a.batch} {a.tokens} {a.width}", f"{x.q} W_q^T{plus(attention.q_bias, 'q')}"),
+                a.heads, a.head_dim,
+            ),
+            Tap("kv_proj", f"{a.batch} {tokens} {both}", f"{x.v} W_kv^T{plus(attention.k_bias, 'kv')}"),
+            *self.layout.taps(
+                Tap("k_proj", f"{a.batch} {tokens} {a.kv_width}", "the first part of kv_proj"),
+                a.kv_heads, a.head_dim,
+            ),
+            *self.layout.taps(
+                Tap("v_proj", f"{a.batch} {tokens} {a.kv_value_width}", "the second part of kv_proj"),
+                a.kv_heads, a.value_head_dim,
+            ),
         )  # fmt: skip
 
     def forward(

@@ -34,7 +34,10 @@ class QkNorm(nn.Module):
         layout = HeadLayout(spec.attention.layout if by_head else "single")
         q = layout.axes(a.batch, a.heads, a.tokens, a.head_dim if by_head else a.width)
         k = layout.axes(a.batch, a.kv_heads, tokens, a.head_dim if by_head else a.kv_width)
-        self.tap = Taps(Tap("q_normed", q, f"{kind}(q)"), Tap("k_normed", k, f"{kind}(k)"))
+        self.tap = Taps(
+            Tap("q_normed", q, f"{kind}({'q' if by_head else 'q_proj'})"),
+            Tap("k_normed", k, f"{kind}({'k' if by_head else 'k_proj'})"),
+        )
 
     def forward(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Return q and k, normalised."""

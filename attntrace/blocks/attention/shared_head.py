@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from attntrace.blocks.attention.words import plus, sources_of
 from attntrace.blocks.axes import Axes
 from attntrace.blocks.heads import HeadLayout
 from attntrace.capture.tap import Tap, Taps
@@ -26,11 +27,13 @@ class SharedHead(nn.Module):
         self.v_proj = nn.Linear(spec.head_dim, spec.head_dim, bias=attention.v_bias)
         keys = a.keys if spec.cross else a.tokens
         taps = []
+        biases = {"q": attention.q_bias, "k": attention.k_bias, "v": attention.v_bias}
         for name, tokens in (("q", a.tokens), ("k", keys), ("v", keys)):
             cut = f"{a.batch} {tokens} {a.heads} {a.head_dim}"
-            x = "x" if name == "q" or not spec.cross else "x_context"
+            x = getattr(sources_of(spec), name)
             taps.append(Tap(f"{name}_heads", cut, f"{x}, cut into heads"))
-            proj = f"{name}_heads W_{name}^T, the same W for every head"
+            same = f"{plus(biases[name], name)}, the same for every head"
+            proj = f"{name}_heads W_{name}^T{same}"
             if attention.layout == "token-first":
                 taps.append(Tap(name, cut, proj))
             else:

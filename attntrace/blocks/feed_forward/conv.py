@@ -45,7 +45,9 @@ class ConvFeedForward(nn.Module):
             Tap("mixed", hidden, f"{part.kernel}x{part.kernel} depthwise convolution of hidden"),
             Tap("activated", hidden, f"{part.activation}(mixed)"),
             Tap("dropped", hidden, "activated, some of it 0, the rest larger"),
-            Tap("out_map", grid, "1x1 convolution of activated"),
+            Tap(
+                "out_map", grid, f"1x1 convolution of {'dropped' if part.dropout else 'activated'}"
+            ),
             Tap("out_flat", f"{a.batch} {a.chan} {a.tokens}", "out_map, rows one after the other"),
             Tap("out", f"{a.batch} {a.tokens} {a.chan}", "out_flat, tokens in front of features"),
         )

@@ -35,7 +35,11 @@ class GatedFeedForward(nn.Module):
             Tap("up", hidden, f"x W_up^T{bias}"),
             Tap("gated", hidden, "activated * up"),
             Tap("dropped", hidden, "gated, some of it 0, the rest larger"),
-            Tap("out", f"{a.batch} {a.tokens} {a.chan}", f"gated W_down^T{bias}"),
+            Tap(
+                "out",
+                f"{a.batch} {a.tokens} {a.chan}",
+                f"{'dropped' if part.dropout else 'gated'} W_down^T{bias}",
+            ),
         )
 
     def forward(self, x: Tensor) -> Tensor:

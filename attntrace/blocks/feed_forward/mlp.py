@@ -32,7 +32,11 @@ class FeedForward(nn.Module):
             Tap("hidden", hidden, f"x W_up^T{b_up}"),
             Tap("activated", hidden, f"{part.activation}(hidden)"),
             Tap("dropped", hidden, "activated, some of it 0, the rest larger"),
-            Tap("out", f"{a.batch} {a.tokens} {a.chan}", f"activated W_down^T{b_down}"),
+            Tap(
+                "out",
+                f"{a.batch} {a.tokens} {a.chan}",
+                f"{'dropped' if part.dropout else 'activated'} W_down^T{b_down}",
+            ),
         )
 
     def forward(self, x: Tensor) -> Tensor:

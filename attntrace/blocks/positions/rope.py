@@ -28,7 +28,7 @@ class RotaryTable(nn.Module):
         name = rotary_name(spec, axes)
         width = name if self.twice else f"{name}//2"
         self.tap = Taps(
-            Tap("angle", f"{axes.tokens} {name}//2", "place * theta^(-2i/rotary_dim)"),
+            Tap("angle", f"{axes.tokens} {name}//2", f"place * theta^(-2i/{name})"),
             Tap("cos", f"{axes.tokens} {width}", "cos(angle)"),
             Tap("sin", f"{axes.tokens} {width}", "sin(angle)"),
         )

@@ -37,7 +37,9 @@ class Head(nn.Module):
         self.bias = nn.Parameter(self.zeros(spec)) if stack.tied and stack.head_bias else None
         self.tied = [table] if stack.tied and table is not None else []  # the stack owns it
         tokens = f"{a.batch} {a.tokens}"
-        words = "x table^T" if stack.tied else "x W_head^T"
+        x = "pooled" if self.kind == "classes" else "x_scaled" if stack.head_scale else "x"
+        bias = " + b_head" if stack.head_bias else ""
+        words = f"{x} {'table' if stack.tied else 'W_head'}^T{bias}"
         self.tap = Taps(
             Tap("x_scaled", f"{tokens} {a.chan}", "x * chan^-0.5"),
             Tap("pooled", f"{a.batch} {a.chan}", "the class token" if self.first else "the mean of all tokens"),

@@ -47,10 +47,11 @@ def _torch_sizes(spec: Spec) -> Iterator[Problem]:
             f"head_dim {spec.head_dim}; leave it out, {OTHER}",
         )
     if spec.kv_heads != spec.heads:
+        fix = "use kind mha" if spec.attention.kind in ("gqa", "mqa") else "leave it out"
         yield Problem(
             "kv_heads",
             f"impl=torch has as many kv heads as heads {spec.heads}, got kv_heads "
-            f"{spec.kv_heads}; leave it out, {OTHER}",
+            f"{spec.kv_heads}; {fix}, {OTHER}",
         )
     if spec.dim != spec.chan:
         yield Problem(

@@ -19,8 +19,9 @@ def mask_rules(spec: Spec) -> Iterator[Problem]:
         if mask in spec.masks and spec.cross:
             yield Problem(
                 "mask.kind",
-                f"mask={mask} needs queries and keys of one sequence; source=cross has "
-                f"{spec.tokens} queries and {spec.key_tokens} keys",
+                f"mask={mask} needs queries and keys of one sequence, and source=cross has "
+                f"{spec.tokens} queries and {spec.key_tokens} keys; use mask.kind padding, or "
+                "leave it out",
             )
     if "sliding" in spec.masks and spec.mask.window is None:
         yield Problem(
@@ -67,13 +68,14 @@ def _alone(spec: Spec) -> Iterator[Problem]:
         return
     if spec.mask.fill != "-inf" or spec.block == "encoder-decoder":
         return  # there padding is the encoder's, and the window the decoder's
+    eager = spec.attention.impl == "eager"  # a kernel knows no fill
     shortest = min(lengths) if lengths else max(1, keys - 1)
     if shortest <= keys - window:
         yield Problem(
             "mask.lengths",
             f"a sequence of {shortest} has only padding among the {window} of {keys} keys that its "
             "last query sees, and a softmax of nothing is NaN in eager, 0 in a kernel; use window "
-            f"{keys - shortest + 1} or more, or fill min",
+            f"{keys - shortest + 1} or more{', or fill min' if eager else ''}",
         )
 
 
@@ -95,9 +97,15 @@ def _fill(spec: Spec) -> Iterator[Problem]:
 def _cache(spec: Spec) -> Iterator[Problem]:
     if spec.cache.past is None or spec.kind == "linear":  # which keeps no keys at all
         return
-    if spec.cross or "causal" not in spec.masks:
+    if spec.cross:
         yield Problem(
             "cache.past",
-            "a cache needs mask causal, and source self: only then do old keys stay what they "
-            "were; use mask.kind causal, or causal, sliding",
+            "a cache holds keys of the tokens' own, and with source=cross they come from a "
+            "context; leave cache out",
+        )
+    elif "causal" not in spec.masks:
+        yield Problem(
+            "cache.past",
+            "a cache needs mask causal: only then do old keys stay what they were; use mask.kind "
+            "causal",
         )

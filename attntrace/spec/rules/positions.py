@@ -22,10 +22,11 @@ def positions_rules(spec: Spec) -> Iterator[Problem]:
             "positions.on", f"positions {kind} act on {places}, got on {place}; leave on out"
         )
     elif spec.block in ("patch-embed", "t2t") and spec.positions_on not in ("input", "none"):
+        fix = "use positions.on input" if place == "qk" else "use sinusoidal or learned"
         yield Problem(
             "positions.kind",
-            f"block {spec.block} adds positions to its tokens; {kind} act on {spec.positions_on}; use "
-            "sinusoidal or learned",
+            f"block {spec.block} adds positions to its tokens; {kind} act on {spec.positions_on}; "
+            f"{fix}",
         )
     if spec.cross and spec.positions_on in ("scores", "value"):
         yield Problem(
@@ -170,12 +171,12 @@ def _conv(spec: Spec) -> Iterator[Problem]:
     if ordered(spec):
         yield Problem(
             "positions.kind",
-            f"positions conv mix every value with its neighbours, later ones too, which mask "
-            f"{ordered(spec)} is there to hide; use other positions, or mask.kind none",
+            f"positions conv mix every value with its neighbours on the map, also with those that "
+            f"mask {ordered(spec)} hides; use other positions, or mask.kind none",
         )
 
 
 def ordered(spec: Spec) -> str:
-    """Return the mask that hides later keys, empty where there is none; DETR's queries have none."""
+    """Return the mask that hides keys by their place, empty where there is none; DETR's queries have none."""
     masks = [mask for mask in spec.masks if mask != "padding"]
     return masks[0] if masks and not spec.stack.queries else ""

@@ -98,7 +98,7 @@ def _norm(spec: Spec) -> Iterator[Problem]:
         yield Problem(
             "stack.dropout_place",
             f"after-norm drops what the norm after a residual returns, got norm.place {norm.place}; "
-            "use post",
+            "use norm.place post",
         )
 
 
@@ -120,30 +120,36 @@ def _parallel(spec: Spec) -> Iterator[Problem]:
 
 
 def _width(spec: Spec) -> Iterator[Problem]:
-    """Yield where the residual of a first layer cannot add what comes in."""
+    """Yield where a first layer takes another width than chan, and something needs chan."""
     if spec.embeds:
         return
-    narrow = {} if spec.stack.queries else {"dim": spec.dim}
+    widths = {} if spec.stack.queries else {"dim": spec.dim}
     if spec.block == "encoder-decoder":
-        narrow["context_dim"] = spec.context_dim
-    for name, width in narrow.items():
-        if width != spec.chan and spec.stack.shared_layers and _depth(spec, name) > 1:
-            yield Problem(
-                "stack.shared_layers",
-                f"shared_layers calls one layer again and again, and one that takes {name} {width} "
-                f"cannot take the chan {spec.chan} that it returns; set {name} {spec.chan}, or "
-                "leave shared_layers out",
-            )
-        elif width != spec.chan and spec.attention.skip != "value":
-            yield Problem(
-                name,
-                f"the first layer adds x of width {name} {width} to an output of width chan "
-                f"{spec.chan}; set {name} {spec.chan}, or attention.skip value",
-            )
+        widths["context_dim"] = spec.context_dim
+    for name, width in widths.items():
+        if width != spec.chan:
+            yield from _narrow(spec, name, width)
 
 
-def _depth(spec: Spec, name: str) -> int:
-    """Return the layers of the stack that takes dim, or context_dim."""
-    stack = spec.stack
-    given = stack.decoder_layers if name == "dim" else stack.encoder_layers
-    return given or spec.layers
+def _narrow(spec: Spec, name: str, width: int) -> Iterator[Problem]:
+    stack, chan = spec.stack, spec.chan
+    depth = (stack.decoder_layers if name == "dim" else stack.encoder_layers) or spec.layers
+    if spec.attention.skip != "value":
+        yield Problem(
+            name,
+            f"the first layer adds x of width {name} {width} to an output of width chan {chan}; "
+            f"set {name} {chan}, or attention.skip value",
+        )
+    elif stack.shared_layers and depth > 1:
+        yield Problem(
+            "stack.shared_layers",
+            f"shared_layers calls one layer again and again, and one that takes {name} {width} "
+            f"cannot take the chan {chan} that it returns; set {name} {chan}, or leave "
+            "shared_layers out",
+        )
+    if spec.adds_to_qk and (depth > 1 or spec.block == "encoder-decoder"):
+        yield Problem(
+            "positions.on",
+            f"positions on qk are as wide as the tokens that come in, {name} {width}, and further "
+            f"on tokens are chan {chan} wide; set {name} {chan}, or positions.on input",
+        )

@@ -102,7 +102,8 @@ def _map(spec: Spec) -> Iterator[Problem]:
     if tokens is not None and rows * columns != tokens:
         yield Problem(
             "image.map",
-            f"map {rows}x{columns} has {rows * columns} tokens, got {name} {tokens}; leave {name} out",
+            f"map {rows}x{columns} has {rows * columns} tokens, got {name} {tokens}; set {name} "
+            f"{rows * columns}",
         )
 
 
@@ -154,8 +155,8 @@ def _conv(spec: Spec) -> Iterator[Problem]:
     elif spec.attention.conv_kernel > 1 and ordered(spec):
         yield Problem(
             "attention.conv_kernel",
-            f"a kernel of {spec.attention.conv_kernel} mixes every token with its neighbours, later "
-            f"ones too, which mask {ordered(spec)} is there to hide; use conv_kernel 1",
+            f"a kernel of {spec.attention.conv_kernel} mixes every token with its neighbours on the "
+            f"map, also with those that mask {ordered(spec)} hides; use conv_kernel 1",
         )
     if spec.map is None:
         yield Problem(

@@ -102,6 +102,26 @@ CASES = [
         {"attention": {"impl": "sdpa"}},
     ),
     Case(
+        "torch with one kv head by its kind",
+        {"heads": 4, "attention": {"impl": "torch", "kind": "mqa"}},
+        "kv_heads",
+        (
+            "impl=torch has as many kv heads as heads 4, got kv_heads 1; use kind mha, or use "
+            "impl eager or sdpa"
+        ),
+        {"attention": {"kind": "mha"}},
+    ),
+    Case(
+        "torch with heads that do not divide chan",
+        {"heads": 8, "chan": 12, "head_dim": 2, "attention": {"impl": "torch"}},
+        "heads",
+        (
+            "impl=torch cuts chan into heads, and chan 12 is not divisible by heads 8 (12 = 8*1 + "
+            "4); nearest heads that divide 12: 6, 12. Or use impl eager or sdpa"
+        ),
+        {"attention": {"impl": "eager"}},
+    ),
+    Case(
         "torch with another dim",
         {"dim": 49, "attention": {"impl": "torch"}},
         "attention.impl",

@@ -15,8 +15,8 @@ CASES = [
         },
         "mask.kind",
         (
-            "mask=causal needs queries and keys of one sequence; source=cross has 7 queries and "
-            "20 keys"
+            "mask=causal needs queries and keys of one sequence, and source=cross has 7 queries and "
+            "20 keys; use mask.kind padding, or leave it out"
         ),
         {"mask": {"kind": "padding"}},
     ),
@@ -30,8 +30,8 @@ CASES = [
         },
         "mask.kind",
         (
-            "mask=sliding needs queries and keys of one sequence; source=cross has 7 queries and "
-            "20 keys"
+            "mask=sliding needs queries and keys of one sequence, and source=cross has 7 queries and "
+            "20 keys; use mask.kind padding, or leave it out"
         ),
         {"mask": {"kind": "padding", "window": None}},
     ),
@@ -86,6 +86,20 @@ CASES = [
         {"mask": {"window": 5}},
     ),
     Case(
+        "a window of padding in a kernel",
+        {
+            "batch": 2,
+            "attention": {"impl": "sdpa"},
+            "mask": {"kind": "padding, sliding", "window": 4, "lengths": [96, 100]},
+        },
+        "mask.lengths",
+        (
+            "a sequence of 96 has only padding among the 4 of 100 keys that its last query sees, "
+            "and a softmax of nothing is NaN in eager, 0 in a kernel; use window 5 or more"
+        ),
+        {"mask": {"window": 5}},
+    ),
+    Case(
         "a fill that does not fit",
         {"run": {"dtype": "float16"}, "mask": {"kind": "causal", "fill": -10000000000.0}},
         "mask.fill",
@@ -107,9 +121,19 @@ CASES = [
         {"cache": {"past": 3}},
         "cache.past",
         (
-            "a cache needs mask causal, and source self: only then do old keys stay what they "
-            "were; use mask.kind causal, or causal, sliding"
+            "a cache needs mask causal: only then do old keys stay what they were; use mask.kind "
+            "causal"
         ),
         {"mask": {"kind": "causal"}},
+    ),
+    Case(
+        "a cache of a context",
+        {"attention": {"source": "cross"}, "context_tokens": 7, "cache": {"past": 3}},
+        "cache.past",
+        (
+            "a cache holds keys of the tokens' own, and with source=cross they come from a "
+            "context; leave cache out"
+        ),
+        {"cache": {"past": None}},
     ),
 ]

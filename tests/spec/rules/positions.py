@@ -20,6 +20,16 @@ CASES = [
         {"positions": {"kind": "learned"}},
     ),
     Case(
+        "learned on q and k of patches",
+        {"block": "patch-embed", "positions": {"kind": "learned", "on": "qk"}},
+        "positions.kind",
+        (
+            "block patch-embed adds positions to its tokens; learned act on qk; use positions.on "
+            "input"
+        ),
+        {"positions": {"on": "input"}},
+    ),
+    Case(
         "alibi on patches",
         {"block": "patch-embed", "positions": {"kind": "alibi"}},
         "positions.kind",
@@ -265,8 +275,8 @@ CASES = [
         {"mask": {"kind": "causal"}, "positions": {"kind": "conv"}},
         "positions.kind",
         (
-            "positions conv mix every value with its neighbours, later ones too, which mask "
-            "causal is there to hide; use other positions, or mask.kind none"
+            "positions conv mix every value with its neighbours on the map, also with those that "
+            "mask causal hides; use other positions, or mask.kind none"
         ),
         {"mask": {"kind": "padding"}},
     ),

@@ -129,7 +129,10 @@ CASES = [
             "stack": {"dropout": 0.1, "dropout_place": "after-norm"},
         },
         "stack.dropout_place",
-        ("after-norm drops what the norm after a residual returns, got norm.place pre; use post"),
+        (
+            "after-norm drops what the norm after a residual returns, got norm.place pre; use "
+            "norm.place post"
+        ),
         {"norm": {"place": "post"}},
     ),
     Case(
@@ -217,5 +220,60 @@ CASES = [
             "differ; leave one of them out"
         ),
         {"stack": {"shared_layers": False}},
+    ),
+    Case(
+        "one layer for two widths",
+        {
+            "block": "encoder",
+            "chan": 64,
+            "heads": 4,
+            "dim": 49,
+            "layers": 2,
+            "attention": {"skip": "value"},
+            "stack": {"shared_layers": True},
+        },
+        "stack.shared_layers",
+        (
+            "shared_layers calls one layer again and again, and one that takes dim 49 cannot take "
+            "the chan 64 that it returns; set dim 64, or leave shared_layers out"
+        ),
+        {"layers": 1},
+    ),
+    Case(
+        "positions of another width on q and k",
+        {
+            "block": "encoder",
+            "chan": 64,
+            "heads": 4,
+            "dim": 49,
+            "layers": 2,
+            "attention": {"skip": "value"},
+            "positions": {"kind": "learned", "on": "qk"},
+        },
+        "positions.on",
+        (
+            "positions on qk are as wide as the tokens that come in, dim 49, and further on tokens "
+            "are chan 64 wide; set dim 64, or positions.on input"
+        ),
+        {"positions": {"on": "input"}},
+    ),
+    Case(
+        "a batch of one token of the context",
+        {
+            "block": "encoder-decoder",
+            "chan": 64,
+            "heads": 4,
+            "batch": 1,
+            "tokens": 2,
+            "context_tokens": 1,
+            "norm": {"kind": "batchnorm"},
+            "run": {"mode": "train"},
+        },
+        "norm.kind",
+        (
+            "batchnorm in train mode has the variance of batch*context_tokens values, and one "
+            "value has none; use run.mode eval, or more context_tokens"
+        ),
+        {"context_tokens": 2},
     ),
 ]

@@ -77,7 +77,7 @@ CASES = [
         "a map of other tokens",
         {"tokens": 100, "image": {"map": "8x12"}},
         "image.map",
-        "map 8x12 has 96 tokens, got tokens 100; leave tokens out",
+        "map 8x12 has 96 tokens, got tokens 100; set tokens 96",
         {"tokens": 96},
     ),
     Case(
@@ -90,7 +90,7 @@ CASES = [
             "image": {"map": "2x3"},
         },
         "image.map",
-        "map 2x3 has 6 tokens, got context_tokens 7; leave context_tokens out",
+        "map 2x3 has 6 tokens, got context_tokens 7; set context_tokens 6",
         {"context_tokens": 6},
     ),
     Case(
@@ -156,8 +156,8 @@ CASES = [
         {"attention": {"qkv": "conv", "conv_kernel": 3}, "mask": {"kind": "causal"}},
         "attention.conv_kernel",
         (
-            "a kernel of 3 mixes every token with its neighbours, later ones too, which mask "
-            "causal is there to hide; use conv_kernel 1"
+            "a kernel of 3 mixes every token with its neighbours on the map, also with those that "
+            "mask causal hides; use conv_kernel 1"
         ),
         {"attention": {"conv_kernel": 1}},
     ),

@@ -1,0 +1,100 @@
+"""Whatever settings are accepted: the block runs, and what is said of the run is true."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import attntrace
+from attntrace.analysis.estimate import least_nbytes
+from attntrace.blocks.guide import Past
+from attntrace.errors import SettingsError
+from attntrace.spec import load, show
+from tests.blocks.any_spec import any_spec, nested
+from tests.blocks.test_variants import check_axes, routed
+
+derandomized = settings(deadline=None, derandomize=True, database=None, max_examples=300)
+seeds = st.integers(0, 2**32)
+SENTENCE = re.compile(r"\S(.*\S)?")
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    """Return a file that every example may overwrite."""
+    return tmp_path_factory.mktemp("shown") / "block.yaml"
+
+
+def tensors(output):
+    """Yield every tensor of what a block returned: a tensor, a cache, or a tuple of such."""
+    if isinstance(output, torch.Tensor):
+        yield output
+    elif isinstance(output, Past):
+        yield from (output.k, output.v)
+    else:
+        for part in output:
+            yield from tensors(part)
+
+
+def on_meta(spec):
+    """Return the trace of the same block on meta, None where meta lacks a kernel for it."""
+    changed = spec.run.model_copy(update={"device": "meta"})
+    try:
+        load(**spec.model_dump(exclude_unset=True) | {"run": changed.model_dump()})
+    except SettingsError:
+        return None
+    return attntrace.run(spec.model_copy(update={"run": changed}))
+
+
+def rows(trace):
+    """Return what cpu and meta must agree on; only the shares of experts are the data's."""
+    return [
+        (row.name, row.path, row.op, row.axes, None if routed(row) else row.shape)
+        for row in trace.tensors
+    ]
+
+
+def has_scratch(spec):
+    """Return whether a kernel computes the scores in memory that no trace can see."""
+    attention, run = spec.attention, spec.run
+    fused = attention.impl == "torch" and attention.qkv_bias
+    return fused and run.mode == "eval" and not run.grad
+
+
+def may_overflow(spec):
+    """Return whether numbers leave the range of their format: T2T's performer in float16 does."""
+    return spec.run.dtype == "float16" or spec.run.mode == "train"
+
+
+@derandomized
+@given(seeds)
+def test_every_accepted_spec_runs_as_it_says(seed):
+    """It runs without an error, axes are sizes, meta has the same rows, the estimate is a bound."""
+    settings_, _ = any_spec(random.Random(seed))
+    spec = load(**nested(settings_)).spec
+    trace = attntrace.run(spec)
+    check_axes(trace)
+    meta = on_meta(spec)
+    assert meta is None or rows(trace) == rows(meta), settings_
+    memory = trace.memory
+    held = memory.parameters_nbytes + memory.inputs_nbytes + memory.peak_nbytes
+    assert has_scratch(spec) or least_nbytes(spec) <= held, settings_
+    finite = all(bool(t.isfinite().all()) for t in tensors(trace.output))
+    assert finite or may_overflow(spec), settings_
+
+
+@derandomized
+@given(seeds)
+def test_every_refusal_is_a_sentence_and_what_is_shown_is_the_spec(scratch, seed):
+    """What is refused says why of each setting; what is accepted loads again from what is shown."""
+    settings_, refusals = any_spec(random.Random(seed))
+    for _, error in refusals:
+        assert error.problems
+        assert all(SENTENCE.fullmatch(problem.message) for problem in error.problems)
+    loaded = load(**nested(settings_))
+    scratch.write_text(show(loaded))
+    assert load(scratch).spec == loaded.spec, settings_
