@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 import torch
 from torch import Tensor, nn
 
@@ -43,11 +41,11 @@ class Fused(nn.Module):
 
     def projection(self, spec: Spec) -> nn.Module:
         """Return the map that makes all three."""
-        return nn.Linear(spec.dim, sum(self.widths.values()), bias=spec.attention.qkv_bias)
+        return nn.Linear(spec.dim, sum(self.widths.values()), bias=spec.attention.q_bias)
 
     def first_taps(self, spec: Spec, axes: Axes) -> list[Tap]:
         """Return the taps up to qkv."""
-        bias = plus(spec.attention.qkv_bias, "qkv")
+        bias = plus(spec.attention.q_bias, "qkv")
         return [Tap("qkv", f"{axes.batch} {axes.tokens} {whole(axes)}", f"x W_qkv^T{bias}")]
 
     def cut_taps(self, a: Axes) -> list[Tap]:
@@ -61,29 +59,26 @@ class Fused(nn.Module):
                 Tap("qkv_stack", f"3 {head}", f"qkv_split, {order} and heads in front"),
                 *(Tap(n, head, f"qkv_stack[{at[n]}], {MEANING[n]}") for n in "qkv"),
             ]  # fmt: skip
-        layout, widths = self.layout, (a.head_dim, a.head_dim, a.value_head_dim)
-        parts = list(zip("qkv", (a.heads, a.kv_heads, a.kv_heads), widths, strict=True))
-        if self.order == "h3d":
-            split = f"{a.batch} {a.tokens} {a.heads} 2*{a.head_dim}+{a.value_head_dim}"
-            return [
-                Tap("qkv_split", split, "qkv, cut into heads of q, k and v"),
-                *chain.from_iterable(
-                    layout.lift_taps(n, (a.batch, heads, a.tokens, last), f"the part of qkv_split that is {n}")
-                    for n, heads, last in parts
-                ),
-            ]  # fmt: skip
-        widths = {"q": a.width, "k": a.kv_width, "v": a.kv_value_width}
-        return [
-            tap
-            for n, heads, last in parts
-            for tap in layout.taps(
-                Tap(
-                    f"{n}_proj", f"{a.batch} {a.tokens} {widths[n]}", f"the part of qkv that is {n}"
-                ),
-                heads,
-                last,
-            )
-        ]
+        parts = {
+            "q": (a.heads, a.head_dim, a.width),
+            "k": (a.kv_heads, a.head_dim, a.kv_width),
+            "v": (a.kv_heads, a.value_head_dim, a.kv_value_width),
+        }
+        split = f"{a.batch} {a.tokens} {a.heads} 2*{a.head_dim}+{a.value_head_dim}"
+        by_head = self.order == "h3d"
+        taps = [Tap("qkv_split", split, "qkv, cut into heads of q, k and v")] if by_head else []
+        for n, (heads, last, width) in parts.items():
+            if by_head:
+                sizes, words = (
+                    (a.batch, heads, a.tokens, last),
+                    f"the part of qkv_split that is {n}",
+                )
+                taps += self.layout.lift_taps(n, sizes, words)
+            else:
+                words = f"the part of qkv that is {n}"
+                proj = Tap(f"{n}_proj", f"{a.batch} {a.tokens} {width}", words)
+                taps += self.layout.taps(proj, heads, last)
+        return taps
 
     @property
     def places(self) -> dict[str, int]:
@@ -143,12 +138,12 @@ class Convolution(Fused):
         assert spec.map is not None, "a rule refuses tokens without a map"
         self.map = spec.map
         kernel, width = spec.attention.conv_kernel, sum(self.widths.values())
-        return nn.Conv2d(spec.dim, width, kernel, padding=kernel // 2, bias=spec.attention.qkv_bias)
+        return nn.Conv2d(spec.dim, width, kernel, padding=kernel // 2, bias=spec.attention.q_bias)
 
     def first_taps(self, spec: Spec, axes: Axes) -> list[Tap]:
         """Return the taps up to qkv."""
         a = axes
-        bias = plus(spec.attention.qkv_bias, "qkv")
+        bias = plus(spec.attention.q_bias, "qkv")
         return [
             Tap("x_map", f"{a.batch} {a.dim} {a.rows} {a.columns}", "x, tokens on their map"),
             Tap("qkv_map", f"{a.batch} {whole(a)} {a.rows} {a.columns}", f"conv(x_map){bias}"),

@@ -167,7 +167,10 @@ CHOICES: dict[str, tuple[str, Test]] = {
     ),
     "norm.final": _NORM,
     "norm.weight": ("norm.kind layernorm or rmsnorm", lambda s: s.norm.kind in ("layernorm", "rmsnorm")),
-    "norm.bias": ("norm.kind layernorm", lambda spec: spec.norm.kind == "layernorm"),
+    "norm.bias": (
+        "norm.kind layernorm, and norm.weight",
+        lambda spec: spec.norm.kind == "layernorm" and spec.norm.weight,
+    ),
     "norm.eps": ("a norm: norm.kind, attention.qk_norm or kind mla", _normed),
     "feed_forward.activation": _FORWARD,
     "feed_forward.bias": _FORWARD,

@@ -79,17 +79,19 @@ def _learned(spec: Spec) -> Iterator[Problem]:
 
 def _t5(spec: Spec) -> Iterator[Problem]:
     positions = spec.positions
-    both_ways = "causal" not in spec.masks or spec.block == "encoder-decoder"
-    one_way = positions.buckets // (2 if both_ways else 1)
-    if one_way < 2:
+    causal = "causal" in spec.masks
+    both_ways = not causal or spec.block == "encoder-decoder"
+    least = positions.buckets // (2 if both_ways else 1)
+    most = positions.buckets // (1 if causal else 2)
+    if least < 2:
         yield Problem(
             "positions.buckets",
             f"buckets must be at least 4, or 2 where all masks are causal, got {positions.buckets}",
         )
-    elif positions.max_distance <= one_way // 2:
+    elif positions.max_distance <= most // 2:
         yield Problem(
             "positions.max_distance",
-            f"max_distance must be above {one_way // 2}, the distances that have a bucket each, "
+            f"max_distance must be above {most // 2}, the distances that have a bucket each, "
             f"got {positions.max_distance}",
         )
 

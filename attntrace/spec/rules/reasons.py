@@ -72,6 +72,20 @@ def _scale_at(spec: Spec) -> str | None:
     return _qk_scale(spec) and f"scale_at means nothing here: kind {spec.kind} has no scale"
 
 
+def _q_bias(spec: Spec) -> str | None:
+    if spec.kind == "mla" and spec.attention.q_lora_rank is None:
+        return "q_bias means nothing here: kind mla has it on the way to q_lora_rank, which is not given"
+    return None
+
+
+def _v_bias(spec: Spec) -> str | None:
+    if spec.kind == "mla":
+        return (
+            "v_bias means nothing here: kind mla makes k and v from one latent, which k_bias is for"
+        )
+    return None
+
+
 def _need_weights(spec: Spec) -> str | None:
     return {
         "sdpa": "impl=sdpa never materialises the weights; use impl torch, or impl eager",
@@ -101,6 +115,8 @@ REASONS: dict[str, Callable[[Spec], str | None]] = {
     "feed_forward.ratio": _ratio,
     "attention.impl": _impl,
     "attention.qk_scale": _qk_scale,
+    "attention.q_bias": _q_bias,
+    "attention.v_bias": _v_bias,
     "attention.scale_at": _scale_at,
     "attention.need_weights": _need_weights,
     "attention.layout": _layout,

@@ -23,12 +23,12 @@ def stack_rules(spec: Spec) -> Iterator[Problem]:
 
 def _layers(spec: Spec) -> Iterator[Problem]:
     """Yield what cannot be true of layers that are one layer, or of so few."""
-    every = spec.mask.full_every
-    if every is not None and every > spec.layers and "sliding" in spec.masks:
+    every, depth = spec.mask.full_every, spec.stack.decoder_layers or spec.layers
+    if every is not None and every > depth and "sliding" in spec.masks:
         yield Problem(
             "mask.full_every",
-            f"full_every {every} is more than layers {spec.layers}, so that no layer would see past "
-            f"the window; use at most {spec.layers}, or leave it out",
+            f"full_every {every} is more than layers {depth}, so that no layer would see past the "
+            f"window; use at most {depth}, or leave it out",
         )
     differ = {
         "mask.full_every": every,

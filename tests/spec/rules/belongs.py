@@ -233,4 +233,48 @@ CASES = [
         "groups_per_token means nothing here; it goes with feed_forward.groups",
         {"feed_forward": {"groups": 4}},
     ),
+    Case(
+        "a bias on no way",
+        {
+            "heads": 4,
+            "value_head_dim": 5,
+            "attention": {
+                "kind": "mla",
+                "kv_lora_rank": 8,
+                "nope_head_dim": 6,
+                "rope_head_dim": 4,
+                "q_bias": True,
+            },
+        },
+        "attention.q_bias",
+        (
+            "q_bias means nothing here: kind mla has it on the way to q_lora_rank, which is not "
+            "given"
+        ),
+        {"attention": {"q_lora_rank": 7}},
+    ),
+    Case(
+        "a bias of a latent by another name",
+        {
+            "heads": 4,
+            "value_head_dim": 5,
+            "attention": {
+                "kind": "mla",
+                "kv_lora_rank": 8,
+                "nope_head_dim": 6,
+                "rope_head_dim": 4,
+                "v_bias": True,
+            },
+        },
+        "attention.v_bias",
+        ("v_bias means nothing here: kind mla makes k and v from one latent, which k_bias is for"),
+        {"attention": {"v_bias": False, "k_bias": True}},
+    ),
+    Case(
+        "a bias without weights",
+        {"block": "encoder", "norm": {"weight": False, "bias": False}},
+        "norm.bias",
+        "bias means nothing here; it goes with norm.kind layernorm, and norm.weight",
+        {"norm": {"weight": True}},
+    ),
 ]

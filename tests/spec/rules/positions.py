@@ -147,6 +147,19 @@ CASES = [
         {"positions": {"max_distance": 9}},
     ),
     Case(
+        "a short distance back",
+        {
+            "block": "encoder-decoder",
+            "chan": 64,
+            "heads": 4,
+            "context_tokens": 7,
+            "positions": {"kind": "t5", "max_distance": 9},
+        },
+        "positions.max_distance",
+        "max_distance must be above 16, the distances that have a bucket each, got 9",
+        {"positions": {"max_distance": 17}},
+    ),
+    Case(
         "a map for DETR",
         {
             "block": "encoder-decoder",
