@@ -245,7 +245,7 @@ class Spec(Component):
     def has_value_rows(self) -> bool:
         """Whether there is one value a token and head, which a value skip can add."""
         own = self.kind not in ("mla", "separate-heads") and self.kv_heads == self.heads
-        return own and not self.cross and not self.past
+        return own and not self.cross and not self.first_place
 
     @property
     def scale(self) -> float | None:

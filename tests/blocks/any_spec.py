@@ -1,4 +1,4 @@
-"""Random settings for every block, small, and near enough to legal that most can be mended."""
+"""Random settings for every block, small, and the refusals met on the way to them."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import attntrace
@@ -18,7 +18,13 @@ from attntrace.spec import load, show
 from tests.blocks.any_spec import any_spec, nested
 from tests.blocks.test_variants import check_axes, routed
 
-derandomized = settings(deadline=None, derandomize=True, database=None, max_examples=300)
+derandomized = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=120,
+    phases=[Phase.generate],  # a smaller seed is no smaller spec
+)
 seeds = st.integers(0, 2**32)
 SENTENCE = re.compile(r"\S(.*\S)?")
 
@@ -65,9 +71,10 @@ def has_scratch(spec):
     return fused and run.mode == "eval" and not run.grad
 
 
-def may_overflow(spec):
-    """Return whether numbers leave the range of their format: T2T's performer in float16 does."""
-    return spec.run.dtype == "float16" or spec.run.mode == "train"
+def may_be_nan(spec):
+    """Return whether a format is too coarse: in float16 the 1e-8 under T2T's performer is 0."""
+    stem = spec.image.token_block if spec.stem == "t2t" else "none"
+    return spec.run.dtype == "float16" and (stem == "performer" or spec.kind == "linear")
 
 
 @derandomized
@@ -84,7 +91,7 @@ def test_every_accepted_spec_runs_as_it_says(seed):
     held = memory.parameters_nbytes + memory.inputs_nbytes + memory.peak_nbytes
     assert has_scratch(spec) or least_nbytes(spec) <= held, settings_
     finite = all(bool(t.isfinite().all()) for t in tensors(trace.output))
-    assert finite or may_overflow(spec), settings_
+    assert finite or may_be_nan(spec), settings_
 
 
 @derandomized

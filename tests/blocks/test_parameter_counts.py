@@ -61,7 +61,7 @@ def olmo(config):
         "block": "decoder",
         "positions": {"kind": "rope"},
         "attention": {"out_bias": False},
-        "norm": {"weight": False, "bias": False},
+        "norm": {"weight": False},
         "feed_forward": {"kind": "glu", "activation": "silu", "bias": False},
         "stack": {"head": "vocab", "tied": config.tie_word_embeddings},
     }

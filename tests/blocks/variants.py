@@ -171,7 +171,7 @@ def stacks():
     yield "decoder-pattern-step", stack("decoder", **{**gemma, "tokens": 2, "cache": {"past": 10}})
     narrow = {"vocab": 50, "embedding_dim": 10, "project": True, "shared_layers": True}
     albert = {"stack": {**narrow, "token_types": 2, "embedding_norm": True}}
-    relu2 = {"feed_forward": {"activation": "relu2"}, "norm": {"weight": False, "bias": False}}
+    relu2 = {"feed_forward": {"activation": "relu2"}, "norm": {"weight": False}}
     yield "encoder-shared", stack("encoder", **albert, **relu2, positions={"kind": "sinusoidal"})
     gated = {**MOE, "dense_layers": 1, "shared_experts": 1, "shared_dim": 20, "shared_gate": True}
     yield "decoder-gated-experts", stack("decoder", feed_forward=gated)

@@ -192,7 +192,8 @@ def _bare(spec: Spec) -> Iterator[Problem]:
 def _late_scale(spec: Spec) -> Iterator[Problem]:
     """Yield where a hidden score would not stay the smallest."""
     at, scale, fill = spec.attention.scale_at, spec.scale, spec.mask.fill
-    if at != "masked_scores" or not spec.masks or misplaced(spec, "attention.scale_at"):
+    hides = spec.masks or (spec.kind == "window" and spec.attention.shift)
+    if at != "masked_scores" or not hides or misplaced(spec, "attention.scale_at"):
         return
     if scale is not None and scale <= 0:
         yield Problem(

@@ -276,6 +276,24 @@ CASES = [
         {"attention": {"qk_scale": 0.5}},
     ),
     Case(
+        "a late scale of zero in shifted windows",
+        {
+            "attention": {
+                "kind": "window",
+                "window": 5,
+                "shift": 2,
+                "qk_scale": 0.0,
+                "scale_at": "masked_scores",
+            }
+        },
+        "attention.scale_at",
+        (
+            "scale_at=masked_scores multiplies what the mask filled with -inf, and -inf times 0 "
+            "hides nothing; use scale_at scores"
+        ),
+        {"attention": {"shift": 0}},
+    ),
+    Case(
         "no projections in a stack",
         {
             "block": "encoder",
