@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attntrace import record
 from attntrace.analysis.estimate import least_nbytes
-from attntrace.analysis.memory import memory_report
+from attntrace.analysis.memory import MemoryReport, memory_report
 from attntrace.errors import ForwardError, Problem, SettingsError, TooLargeError
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from attntrace.capture import Training
     from attntrace.spec import Spec
 
 FITS_ANYWHERE = 2**26
@@ -70,7 +71,7 @@ class Trace:
         return self.facts.failure
 
     @cached_property
-    def memory(self) -> record.MemoryReport:
+    def memory(self) -> MemoryReport:
         """Bytes of parameters, inputs, new storages and copies, and the peak."""
         return memory_report(self.facts)
 
@@ -190,12 +191,14 @@ def run(spec: Spec | Mapping[str, Any] | str | Path) -> Trace:
     import torch
 
     from attntrace import blocks
+    from attntrace.capture import Training
 
     spec = _ready(spec)
     _refuse_what_cannot_fit(spec)
     block, inputs = blocks.build(spec), blocks.make_inputs(spec)
+    training = Training() if spec.run.grad else None
     with torch.set_grad_enabled(spec.run.grad):
-        return _observe(block, (), inputs, lambda facts: _of_spec(facts, spec))
+        return _observe(block, (), inputs, lambda facts: _of_spec(facts, spec), training)
 
 
 def _observe(
@@ -203,10 +206,11 @@ def _observe(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     finish: Callable[[record.Trace], record.Trace],
+    training: Training | None = None,
 ) -> Trace:
     from attntrace.capture import observe
 
-    seen = observe(model, args, kwargs)
+    seen = observe(model, args, kwargs, training)
     notes = seen.notes  # not the output, nor the model
     result = Trace(lambda: finish(notes.facts()), seen.output)
     error = seen.error

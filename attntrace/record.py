@@ -16,9 +16,10 @@ SCHEMA_VERSION = 1
 
 Shape = tuple[int, ...]
 Witness = Literal["hook", "function", "dispatch"]
-Kind = Literal["input", "op", "module", "output"]
+Kind = Literal["input", "op", "module", "output", "gradient"]
+Phase = Literal["forward", "recompute", "backward", "optimizer"]
 Origin = Literal["input", "new", "view", "in place", "same", "outside"]
-Owner = Literal["parameter", "buffer", "input", "outside", "run"]
+Owner = Literal["parameter", "buffer", "input", "optimizer", "outside", "run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,9 @@ class TensorRecord:
     formula: str | None
     flops: int | None
     """Two per multiply-add; None where no counted kernel ran."""
+    phase: Phase = "forward"
+    gradient_of: int | None = None
+    """Of a gradient: the row that it is the gradient of; None for a parameter's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,11 @@ class OpRecord:
     transposed: bool | None
     """Of a convolution, which its shapes do not tell; None for other ops."""
     flops: int | None
+    phase: Phase = "forward"
+    copied: int | None = None
+    """Of an op that copies one tensor: the id of the storage that it read."""
+    scratch_nbytes: int | None = None
+    """The most that its kernel held at once besides its outputs; None where not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +131,8 @@ class StorageRecord:
     """The row that shows it first, or whose call hid it."""
     saved_for_backward: bool | None
     """None where nothing was asked of autograd."""
+    died_row: int | None = None
+    """The row of the last op that ran before it died; None if it outlived the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,27 +181,8 @@ class Environment:
     inference: bool
     autocast: str | None
     """The dtype that autocast computes in, None where it is off."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryReport:
-    """Bytes of one run. Computed from the storages by `attntrace.analysis.memory`."""
-
-    parameters: int
-    parameters_nbytes: int
-    buffers_nbytes: int
-    inputs_nbytes: int
-    allocated_nbytes: int
-    """New storages that rows show."""
-    hidden_nbytes: int
-    """New storages inside calls that no row shows."""
-    peak_nbytes: int
-    """The most that was alive at once, above parameters, buffers and inputs."""
-    peak_at: int | None
-    """The row whose call was running then."""
-    saved_for_backward_nbytes: int | None
-    """What autograd kept, deduplicated by storage, parameters apart; None without grad."""
-    not_counted: tuple[str, ...]
+    target: Literal["cpu", "cuda"] | None = None
+    """The device that a run on meta speaks for; None where it ran on what it speaks of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +202,8 @@ class Trace:
     """What the symbols in `axes` stand for."""
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
+    began: dict[str, int] = field(default_factory=dict)
+    """When the phases after the forward began, on the clock of births and deaths."""
     schema_version: int = SCHEMA_VERSION
 
     def __getitem__(self, name: str) -> TensorRecord:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from math import prod
 
-from attntrace.record import OpRecord, Shape
+from attntrace.record import OpRecord, Phase, Shape
 
 CONVENTION = "2 per multiply-add, matrix products only"
 
@@ -28,9 +28,9 @@ def flops_of(
     return formula(given, out) if formula and whole else None
 
 
-def total_flops(ops: Iterable[OpRecord]) -> int:
-    """Return the sum over the ops that have a formula."""
-    return sum(op.flops or 0 for op in ops)
+def total_flops(ops: Iterable[OpRecord], phase: Phase = "forward") -> int:
+    """Return the sum over the ops of a phase that have a formula."""
+    return sum(op.flops or 0 for op in ops if op.phase == phase)
 
 
 def not_counted(ops: Iterable[OpRecord]) -> tuple[str, ...]:

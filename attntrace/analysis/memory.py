@@ -2,51 +2,161 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-from attntrace.record import MemoryReport, OpRecord, StorageRecord, Trace
+from attntrace.record import OpRecord, StorageRecord, Trace
+
+Kind = Literal[
+    "parameters", "buffers", "optimizer", "inputs", "gradients", "saved", "activations", "temporaries"
+]  # fmt: skip
+BEFORE: dict[str, Kind] = {
+    "parameter": "parameters", "buffer": "buffers", "optimizer": "optimizer", "input": "inputs"
+}  # fmt: skip
+CUDA_BLOCK = 512
+"""Bytes that CUDA's allocator rounds up to (`kMinBlockSize` in c10's CUDACachingAllocator)."""
 
 _FUSED = ("scaled_dot_product", "native_multi_head_attention", "transformer_encoder_layer_fwd")
 
 
-def memory_report(trace: Trace) -> MemoryReport:
-    """Return what a trace needed. Parameters, buffers and inputs are counted apart from the rest.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryReport:
+    """Bytes of one run. Peaks are above what was there before: parameters, optimizer, inputs."""
 
-    The peak is the most that was alive at once of what the run allocated itself.
-    """
-    peak, at = _peak(trace.storages)
+    parameters: int
+    parameters_nbytes: int
+    buffers_nbytes: int
+    inputs_nbytes: int
+    allocated_nbytes: int
+    """New storages of the forward that rows show."""
+    hidden_nbytes: int
+    """New storages inside calls of the forward that no row shows."""
+    peak_nbytes: int
+    """The most that was alive at once in the forward."""
+    peak_at: int | None
+    """The row whose call was running then."""
+    saved_for_backward_nbytes: int | None
+    """What autograd kept, deduplicated by storage, parameters apart; None without grad."""
+    gradients_nbytes: int | None
+    """Gradients of parameters, after backward; None where backward was not followed."""
+    optimizer_nbytes: int | None
+    """The optimizer's state; None without an optimizer."""
+    training_peak_nbytes: int | None
+    """The most that was alive at once in forward, backward and the optimizer's step."""
+    training_peak_at: int | None
+    not_counted: tuple[str, ...]
+
+
+class Moment(NamedTuple):
+    """A birth or a death on the clock of a run, and the bytes that are alive after it."""
+
+    clock: int
+    nbytes: int
+    storage: StorageRecord
+
+
+def memory_report(trace: Trace) -> MemoryReport:
+    """Return what a trace needed. Parameters, buffers and inputs are counted apart from the rest."""
+    forward, whole = peak_of(trace, before=trace.began.get("backward")), peak_of(trace)
+    shown = sum(row.allocated_nbytes for row in trace.tensors if row.phase == "forward")
+    born = (life for life in trace.storages if life.op is not None)
+    new = sum(life.nbytes for life in born if phase_of(trace, life) == "forward")
+    trained = "backward" in trace.began
+    has_optimizer = "optimizer" in trace.began
     return MemoryReport(
         parameters=trace.parameters,
         parameters_nbytes=_owned(trace, "parameter"),
         buffers_nbytes=_owned(trace, "buffer"),
         inputs_nbytes=_owned(trace, "input"),
-        allocated_nbytes=sum(row.allocated_nbytes for row in trace.tensors),
-        hidden_nbytes=_owned(trace, "run") - sum(row.allocated_nbytes for row in trace.tensors),
-        peak_nbytes=peak,
-        peak_at=None if at is None or at.op is None else trace.ops[at.op].row,
+        allocated_nbytes=shown,
+        hidden_nbytes=new - shown,
+        peak_nbytes=forward.nbytes if forward else 0,
+        peak_at=_row_at(trace, forward),
         saved_for_backward_nbytes=_saved(trace.storages),
+        gradients_nbytes=_parameter_gradients(trace) if trained else None,
+        optimizer_nbytes=_owned(trace, "optimizer") if has_optimizer else None,
+        training_peak_nbytes=(whole.nbytes if whole else 0) if trained else None,
+        training_peak_at=_row_at(trace, whole) if trained else None,
         not_counted=_not_counted(trace.ops),
     )
+
+
+def curve(trace: Trace) -> Iterator[Moment]:
+    """Yield each birth and death of the run's own storages in order, with the bytes then alive."""
+    ours = [life for life in trace.storages if life.born is not None]
+    events = [(life.born, 1, life) for life in ours if life.born is not None]
+    events += [(life.died, -1, life) for life in ours if life.died is not None]
+    alive = 0
+    for clock, sign, life in sorted(events, key=lambda event: event[0]):
+        alive += sign * size_of(trace, life)
+        yield Moment(clock, alive, life)
+
+
+def peak_of(trace: Trace, before: int | None = None) -> Moment | None:
+    """Return the first moment at which the most was alive, up to a time on the clock."""
+    highest = None
+    for moment in curve(trace):
+        if before is not None and moment.clock > before:
+            break
+        if moment.nbytes > (highest.nbytes if highest else 0):
+            highest = moment
+    return highest
+
+
+def alive_at(trace: Trace, clock: int) -> list[StorageRecord]:
+    """Return the storages that were alive at a time, those from before the run included."""
+    return [
+        life
+        for life in trace.storages
+        if (life.born is None or life.born <= clock) and (life.died is None or life.died > clock)
+    ]
+
+
+def size_of(trace: Trace, life: StorageRecord) -> int:
+    """Return the bytes that a storage takes of its device: on CUDA whole blocks."""
+    where = trace.environment
+    if where.target != "cuda" and not life.device.startswith("cuda"):
+        return life.nbytes
+    return -(-life.nbytes // CUDA_BLOCK) * CUDA_BLOCK
+
+
+def kind_of(trace: Trace, life: StorageRecord) -> Kind:
+    """Return what a storage is there for.
+
+    "saved" is what autograd keeps of the forward, "activations" are what rows of the forward show
+    besides, "temporaries" what no row shows.
+    """
+    if life.owner in BEFORE:
+        return BEFORE[life.owner]
+    row = trace.tensors[life.row] if life.row is not None else None
+    if life.saved_for_backward and phase_of(trace, life) == "forward":
+        return "saved"
+    if row is None or life.id != row.storage_id:
+        return "temporaries"
+    return "gradients" if row.kind == "gradient" else "activations"
+
+
+def phase_of(trace: Trace, life: StorageRecord) -> str:
+    """Return the phase that a storage was born in."""
+    return trace.ops[life.op].phase if life.op is not None else "forward"
 
 
 def _owned(trace: Trace, owner: str) -> int:
     return sum(life.nbytes for life in trace.storages if life.owner == owner)
 
 
-def _peak(storages: Iterable[StorageRecord]) -> tuple[int, StorageRecord | None]:
-    """Return the highest sum of living bytes, and the storage whose birth made it."""
-    births = {life.born: life for life in storages if life.born is not None}
-    deaths = {life.died: life for life in births.values() if life.died is not None}
-    alive = peak = 0
-    at = None
-    for moment in sorted({*births, *deaths}):
-        if moment in births:
-            alive += births[moment].nbytes
-            if alive > peak:
-                peak, at = alive, births[moment]
-        else:
-            alive -= deaths[moment].nbytes
-    return peak, at
+def _parameter_gradients(trace: Trace) -> int:
+    """Return the gradients of parameters that are left when backward is over, each storage once."""
+    rows = (row for row in trace.tensors if row.kind == "gradient" and row.gradient_of is None)
+    kept = {row.storage_id for row in rows if row.storage_id is not None}
+    return sum(trace.storages[number].nbytes for number in kept)
+
+
+def _row_at(trace: Trace, moment: Moment | None) -> int | None:
+    if moment is None or moment.storage.op is None:
+        return None
+    return trace.ops[moment.storage.op].row
 
 
 def _saved(storages: Iterable[StorageRecord]) -> int | None:

@@ -5,3 +5,4 @@ from attntrace.capture.device import missing_device as missing_device
 from attntrace.capture.observe import Notes as Notes
 from attntrace.capture.observe import Observed as Observed
 from attntrace.capture.observe import observe as observe
+from attntrace.capture.training import Training as Training

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from attntrace.analysis.flops import flops_of
@@ -43,6 +44,8 @@ def op_record(index: int, op: Op) -> OpRecord:
             inputs,
             [output.shape for output in outputs],
         ),
+        phase=op.phase,
+        copied=op.copied.id if op.copied else None,
     )
 
 
@@ -53,6 +56,8 @@ def _op_name(func: object) -> str:
 
 def tensor_record(row: Row, flops: int | None) -> TensorRecord:
     """Return the facts of one row; `flops` is the sum over its ops."""
+    of = row.target if isinstance(row.target, Row) else None
+    tap = row.tap or (of.tap if of else None)
     return TensorRecord(
         index=row.index,
         name=row.title(),
@@ -61,7 +66,7 @@ def tensor_record(row: Row, flops: int | None) -> TensorRecord:
         kind=row.kind,
         shape=plain(row.shape),
         stride=row.stride,
-        axes=row.tap.axes if row.tap else None,
+        axes=tap.axes if tap else None,
         dtype=dtype_name(row.dtype),
         device=device_name(row.device),
         nbytes=row.nbytes,
@@ -75,10 +80,12 @@ def tensor_record(row: Row, flops: int | None) -> TensorRecord:
         source=place(row.site) if row.site else None,
         formula=row.tap.formula if row.tap else None,
         flops=flops,
+        phase=row.phase,
+        gradient_of=of.index if of else None,
     )
 
 
-def storage_record(life: Life) -> StorageRecord:
+def storage_record(life: Life, ops: Sequence[Op]) -> StorageRecord:
     """Return the facts of one storage."""
     return StorageRecord(
         id=life.id,
@@ -91,6 +98,7 @@ def storage_record(life: Life) -> StorageRecord:
         op=life.op,
         row=life.row,
         saved_for_backward=life.saved,
+        died_row=ops[life.died_op].row if life.died_op is not None and ops else None,
     )
 
 

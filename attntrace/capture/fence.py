@@ -55,3 +55,11 @@ def saved_tensors(node: Any) -> list[Tensor | None] | None:
         return None
     kept = [s for s in flat if s.unpack_hook is not None or isinstance(s.data, Tensor)]
     return [None if s.unpack_hook is not None else s.data for s in kept]
+
+
+def is_view(tensor: Tensor) -> bool:
+    """Return whether a tensor is a view that keeps its base alive.
+
+    There is no public way to ask. Where the private one is gone the answer is False.
+    """
+    return getattr(tensor, "_base", None) is not None

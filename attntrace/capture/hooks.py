@@ -100,12 +100,18 @@ class ModuleWitness:
             row.inside = row.inside is not None
 
     def _enter(self, module: nn.Module, args: Any) -> None:
-        if type(module) is Tap or threading.get_ident() != self._thread:
+        if type(module) is Tap or self._elsewhere():
             return
+        if self.ledger.phase == "backward":  # checkpointing runs it again
+            self.ledger.phase = "recompute"
         visit = Visit(module, self._path(module), len(self._open), len(self.ledger.ops))
         self.visits.append(visit)
         self._open.append(visit)
         self._step_into(visit)
+
+    def _elsewhere(self) -> bool:
+        """Return whether another thread calls; backward on a GPU has its own."""
+        return threading.get_ident() != self._thread and self.ledger.phase == "forward"
 
     def _path(self, module: nn.Module) -> str:
         known = self._paths.get(module)
@@ -128,7 +134,7 @@ class ModuleWitness:
             visit.note = UNWATCHABLE if done else WATCHED
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        if threading.get_ident() != self._thread:
+        if self._elsewhere():
             return
         if type(module) is Tap:
             row = self.ledger.row_of(output)
@@ -152,6 +158,8 @@ class ModuleWitness:
         if output is None and error is not None:
             self.calls.stopped.at_module(error, visit.path)
         above = self._open[-1] if self._open else None
+        if above is None and self.ledger.phase == "recompute":
+            self.ledger.phase = "backward"
         visit.outputs = tuple(row.index for row in self._outputs(visit, args, output))
         visit.module = None
         self._step_into(above)

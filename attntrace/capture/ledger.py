@@ -20,12 +20,16 @@ from attntrace.capture.source import Site, name_at
 from attntrace.capture.storages import Life, Storages, storage_of
 from attntrace.capture.structure import tensors_in
 from attntrace.capture.tap import Tap
-from attntrace.record import Kind, Origin, Shape, Witness
+from attntrace.record import Kind, Origin, Phase, Shape, Witness
 
 ADD = torch.ops.aten.add.Tensor
 LIFT_FRESH = torch.ops.aten.lift_fresh.default  # torch.tensor(...): its argument is new memory
 CONVOLUTION = torch.ops.aten.convolution.default
 PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.bmm.default)
+COPIES = (torch.ops.aten.clone.default, torch.ops.aten._to_copy.default)  # noqa: SLF001 - an op
+SPECIAL = frozenset({CONVOLUTION, ADD, *COPIES})
+ROWS = "attntrace rows"
+"""Where a node of the autograd graph holds the rows that it made, by number of output."""
 
 
 class Row:
@@ -43,6 +47,9 @@ class Row:
     site: Site | None = None
     output = 0
     """Which of its call's tensors this is."""
+    phase: Phase = "forward"
+    target: Row | str | None = None
+    """Of a gradient: the row or the parameter that it is the gradient of."""
     inside: object = None
     """The visit to a module of torch's own whose code made it, None for code of the author's; once
     the run is over, whether there is one."""
@@ -66,6 +73,9 @@ class Row:
 
     def title(self) -> str:
         """Return the tensor's name: its tap's, else the author's own, else its op's."""
+        if self.target is not None:
+            of = self.target
+            return f"d {of.title() if isinstance(of, Row) else of.rpartition('.')[2]}"
         if self.tap is not None and not self.in_structure:
             return self.tap.name
         if self.name is None and self.site is not None and not self.inside:
@@ -77,10 +87,11 @@ class Row:
 class Op:
     """An `OpRecord` in the making: for each output its shape, dtype, bytes, storage and origin."""
 
-    __slots__ = ("func", "inputs", "outputs", "path", "row", "transposed")
+    __slots__ = ("copied", "func", "inputs", "outputs", "path", "phase", "row", "transposed")
 
-    def __init__(self, func: Any, path: str, inputs: list[Size | None]) -> None:
-        self.func, self.path, self.inputs = func, path, inputs
+    def __init__(self, func: Any, path: str, phase: Phase, inputs: list[Size | None]) -> None:
+        self.func, self.path, self.phase, self.inputs = func, path, phase, inputs
+        self.copied: Life | None = None
         self.transposed: bool | None = None
         self.row: int | None = None
         self.outputs: list[tuple[Size | None, DType, int | None, Life | None, Origin]] = []
@@ -92,8 +103,14 @@ class Ledger:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.ops: list[Op] = []
-        self.storages = Storages()
+        self.storages = Storages(self.ops)
         self.path = ""
+        self.phase: Phase = "forward"
+        self.began: dict[str, int] = {}
+        self.marks_graph = False
+        """Whether rows note themselves on the nodes that made them, for backward."""
+        self.between_nodes = False
+        """Whether backward is under way and its engine, no node, is at work."""
         self.dispatching = False
         """Whether an op is running."""
         self._row_of: dict[int, tuple[weakref.ref[Tensor], Row]] = {}
@@ -116,12 +133,10 @@ class Ledger:
         """Enter one dispatched op, the tensors that it was given and those that it returned."""
         storages, ops = self.storages, self.ops
         number = len(ops)
-        op = Op(func, self.path, shapes_of(given))
+        op = Op(func, self.path, self.phase, shapes_of(given))
         ops.append(op)
-        if func is CONVOLUTION:
-            op.transposed = bool(args[6])
-        elif func is ADD and self._adds_bias(given):
-            self.storages.take_over(out, self.storages.find(given[0]))
+        if func in SPECIAL:
+            self._note_special(op, args, given, out)
         for tensor in (out,) if isinstance(out, Tensor) else tensors_in(out):
             life = storages.find(tensor)
             origin: Origin = "view"
@@ -142,6 +157,17 @@ class Ledger:
             except RuntimeError:
                 shape, nbytes = shape_of(tensor), nbytes_of(tensor)
                 op.outputs.append((shape, tensor.dtype, nbytes, life, origin))
+
+    def _note_special(self, op: Op, args: tuple[Any, ...], given: list[Tensor], out: Any) -> None:
+        """Note what is to be known of a few ops beyond their shapes."""
+        if op.func is CONVOLUTION:
+            op.transposed = bool(args[6])
+        elif op.func in COPIES:
+            op.copied = self.storages.find(given[0])
+        elif self.between_nodes:
+            self.storages.expect_heir(given[0], op)
+        elif self._adds_bias(given):
+            self.storages.take_over(out, self.storages.find(given[0]))
 
     def _adds_bias(self, given: list[Tensor]) -> bool:
         """Return whether an addition is the last step of `linear` on an input that is not flat.
@@ -178,6 +204,10 @@ class Ledger:
         if life is None and (given_back or not given):
             life = self.storages.adopt(tensor, "outside")
         row = Row(len(self.rows), tensor, op, self.path, life)
+        row.phase = self.phase
+        if self.marks_graph and tensor.grad_fn is not None:
+            made: Any = tensor.grad_fn.metadata  # a dict, which torch's stubs take for a method
+            made.setdefault(ROWS, {})[tensor.output_nr] = row
         if given:
             row.inputs = self.rows_of(given)
         if life is not None:
@@ -195,6 +225,11 @@ class Ledger:
         self._row_of[id(tensor)] = (weakref.ref(tensor), row)
         return row
 
+    def enter_phase(self, phase: Phase) -> None:
+        """Begin what follows the forward."""
+        self.phase = phase
+        self.began[phase] = self.storages.clock
+
     def add_input(self, tensor: Tensor, name: str) -> None:
         """Enter a tensor that goes into the run."""
         self.storages.adopt(tensor, "input", name)
@@ -205,16 +240,29 @@ class Ledger:
     def settle(self, row: Row, start: int) -> None:
         """Give the ops of a call, from number `start` on, to the first row that came of it.
 
-        The row takes what they allocated and no row shows.
+        The row takes what they allocated and no row shows. In backward a later row may yet show
+        what is still alive.
         """
+        wait = self.phase == "backward"
         for number in range(start, len(self.ops)):
             op = self.ops[number]
             if op.row is None:
                 op.row = row.index
                 for _, _, _, life, _ in op.outputs:
-                    if life is not None and life.op == number and life.row is None:
-                        row.hidden += life.nbytes
-                        life.row = row.index
+                    if life is not None and life.op == number and not (wait and life.died is None):
+                        self._hide(life, row)
+
+    def settle_rest(self) -> None:
+        """Give what backward allocated and no row has shown to the rows of the ops that did."""
+        for life in self.storages.lives:
+            row = None if life.op is None else self.ops[life.op].row
+            if row is not None:
+                self._hide(life, self.rows[row])
+
+    def _hide(self, life: Life, row: Row) -> None:
+        if life.row is None:
+            row.hidden += life.nbytes
+            life.row = row.index
 
 
 def is_any(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:

@@ -22,6 +22,7 @@ from attntrace.capture.ledger import Ledger
 from attntrace.capture.saved import mark_saved
 from attntrace.capture.stopped import Stopped
 from attntrace.capture.structure import named_tensors, tensors_in
+from attntrace.capture.training import Training
 from attntrace.capture.witnesses import CallWitness, KernelWitness
 from attntrace.record import Environment, Failure, Trace
 
@@ -39,8 +40,7 @@ class Notes:
     outputs: tuple[int, ...]
     parameters: int
     failure: Failure | None
-    packed: int
-    """Saved tensors that hooks of the author's have packed, as checkpointing does."""
+    remarks: tuple[str, ...]
 
     def facts(self) -> Trace:
         """Return everything that was seen, frozen. Half the work of a trace, so done on demand."""
@@ -54,12 +54,15 @@ class Notes:
             tensors=tuple(tensor_record(row, flops.get(row.index)) for row in self.ledger.rows),
             ops=ops,
             modules=tuple(module_record(visit) for visit in self.visits),
-            storages=tuple(storage_record(life) for life in self.ledger.storages.lives),
+            storages=tuple(
+                storage_record(life, self.ledger.ops) for life in self.ledger.storages.lives
+            ),
             outputs=self.outputs,
             environment=self.environment,
             parameters=self.parameters,
             failure=self.failure,
-            notes=(PACKED.format(self.packed),) if self.packed else (),
+            notes=self.remarks,
+            began=self.ledger.began,
         )
 
 
@@ -72,22 +75,26 @@ class Observed:
     error: Exception | None
 
 
-def observe(subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observed:
+def observe(
+    subject: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    training: Training | None = None,
+) -> Observed:
     """Call `subject(*args, **kwargs)` once, and note every tensor that the call touched.
 
-    `subject` is a module or any callable. Nothing of the observation is left behind: no hook, no
+    `subject` is a module or any callable; `training` follows it backward, too. Nothing of the observation is left behind: no hook, no
     mode, no change to flags, random state or autograd graph; nor if it raises. An error of a
     witness itself is raised as it is.
     """
-    watch = Watch(subject, args, kwargs)
+    watch = Watch(subject, args, kwargs, training)
     output, error = None, None
     try:
         with watch.attached():
             output = subject(*args, **kwargs)
+            watch.enter_outputs(output)
     except Exception as raised:
         error = raised
-    else:
-        watch.enter_outputs(output)
     try:
         watch.ledger.storages.close()
         if watch.stopped.bug is not None:
@@ -102,10 +109,14 @@ class Watch:
     """The three witnesses of one pass, and the ledger that they write."""
 
     def __init__(
-        self, subject: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        subject: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        training: Training | None,
     ) -> None:
-        self.subject = subject
-        self.packed = 0
+        self.subject, self.training = subject, training
+        self.remarks: list[str] = []
         self.made_before: list[Any] = []
         self.ledger = Ledger()
         self.stopped = Stopped(self.ledger)
@@ -114,6 +125,9 @@ class Watch:
         self.modules = ModuleWitness(self.ledger, self.calls)
         if isinstance(subject, nn.Module):
             self.modules.adopt(subject)
+        if training is not None:
+            training.adopt(self.ledger, self.modules.parameters)
+            self.ledger.marks_graph = True
         for name, tensor in _named_inputs(subject, args, kwargs):
             if self.ledger.row_of(tensor) is None:
                 self.ledger.add_input(tensor, name)
@@ -131,13 +145,19 @@ class Watch:
                 self.calls.stop()
 
     def enter_outputs(self, output: Any) -> None:
-        """Enter what came out without a witness, such as a constant, and what autograd kept."""
+        """Enter what came out without a witness, what autograd kept, and what follows."""
         tensors = list(tensors_in(output))
         for tensor in tensors:
             if self.ledger.row_of(tensor) is None:
                 self.ledger.add_row(tensor, "output", len(self.ledger.ops)).kind = "output"
         if self.environment.grad:
-            self.packed = mark_saved(tensors, self.ledger.storages, self.made_before)
+            packed = mark_saved(tensors, self.ledger.storages, self.made_before)
+            if packed:
+                self.remarks.append(PACKED.format(packed))
+        del tensors
+        if self.training is not None:
+            note = self.training.follow(output, self.ledger, self.calls)
+            self.remarks += [note] if note else []
 
     def notes(self, output: Any, error: Exception | None) -> Notes:
         """Return what was seen, and let go of every module."""
@@ -150,7 +170,7 @@ class Watch:
             outputs=tuple(self.ledger.rows_of(list(tensors_in(output)))),
             parameters=sum(scalars for _, scalars in self.modules.parameters.values()),
             failure=self.stopped.failure(error) if error else None,
-            packed=self.packed,
+            remarks=tuple(self.remarks),
         )
 
 

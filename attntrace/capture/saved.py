@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from attntrace.capture.fence import saved_tensors
+from attntrace.capture.ledger import ROWS
 from attntrace.capture.storages import Storages
 
 
@@ -35,8 +36,26 @@ def mark_saved(outputs: Iterable[Tensor], storages: Storages, before: Iterable[A
         if tensors is None:
             return 0
         packed += sum(tensor is None for tensor in tensors)
-        lives = (storages.find(tensor) for tensor in tensors if tensor is not None)
-        kept.update(life.id for life in lives if life is not None)
+        for tensor in tensors:
+            life = None if tensor is None else storages.find(tensor)
+            if life is not None:
+                kept.add(life.id)
+            elif tensor is not None:
+                _adopt_number(tensor, node, storages)
     for life in storages.lives:
         life.saved = life.id in kept
     return packed
+
+
+def _adopt_number(tensor: Tensor, node: Any, storages: Storages) -> None:
+    """Take in a Python number that torch wrapped in a tensor of its own for an op, and kept.
+
+    No mode sees it being made; it is as old as the row that its node made. Hooks for saved tensors
+    do not count it either.
+    """
+    rows = node.metadata.get(ROWS, {})
+    born = next((row.life.born for row in rows.values() if row.life is not None), None)
+    if born is not None and tensor.dim() == 0:
+        life = storages.adopt(tensor, "run")
+        if life is not None:
+            life.born = born

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from attntrace.analysis.cache import CacheReport, cache_report
 from attntrace.analysis.flops import CONVENTION, not_counted, total_flops
 from attntrace.analysis.kernel import attention_kernel, fused_kernels, keeps_scores
-from attntrace.analysis.memory import memory_report
-from attntrace.record import Environment, MemoryReport, Trace
+from attntrace.analysis.memory import MemoryReport, memory_report
+from attntrace.record import Environment, Trace
 from attntrace.render.units import exact, nbytes_text
 
 

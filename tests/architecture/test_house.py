@@ -112,9 +112,11 @@ def test_json_documentation_names_every_field():
     from dataclasses import fields
 
     from attntrace import record
+    from attntrace.analysis import memory
 
     text = (ROOT / "docs" / "trace-json.md").read_text()
     kinds = [k for k in vars(record).values() if hasattr(k, "__dataclass_fields__")]
+    kinds.append(memory.MemoryReport)
     missing = [
         f"{kind.__name__}.{item.name}"
         for kind in kinds

@@ -139,6 +139,10 @@ def test_json_is_the_facts_and_what_follows_from_them():
         "peak_nbytes": 1_851_200,
         "peak_at": 3,
         "saved_for_backward_nbytes": None,
+        "gradients_nbytes": None,
+        "optimizer_nbytes": None,
+        "training_peak_nbytes": None,
+        "training_peak_at": None,
         "not_counted": ["scratch inside kernels"],
     }
     assert (added["kernel"], added["flops"]) == (None, 41_100_800)
