@@ -19,6 +19,7 @@ Witness = Literal["hook", "function", "dispatch"]
 Kind = Literal["input", "op", "module", "output", "gradient"]
 Phase = Literal["forward", "recompute", "backward", "optimizer"]
 Origin = Literal["input", "new", "view", "in place", "same", "outside"]
+Device = Literal["cpu", "cuda"]
 Owner = Literal["parameter", "buffer", "input", "optimizer", "outside", "run"]
 
 
@@ -95,8 +96,13 @@ class OpRecord:
     phase: Phase = "forward"
     copied: int | None = None
     """Of an op that copies one tensor: the id of the storage that it read."""
+    copied_dtype: str | None = None
+    copied_stride: Shape | None = None
+    """Number format and layout of what it read; the shape is that of the first input."""
     scratch_nbytes: int | None = None
     """The most that its kernel held at once besides its outputs; None where not measured."""
+    clock: int | None = None
+    """Births and deaths of storages before it ran; None where scratch was not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +139,24 @@ class StorageRecord:
     """None where nothing was asked of autograd."""
     died_row: int | None = None
     """The row of the last op that ran before it died; None if it outlived the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionRecord:
+    """One call of attention that torch has more than one way to run."""
+
+    path: str
+    """The module whose forward was running."""
+    row: int | None
+    call: str
+    """`scaled_dot_product_attention`, or the module of torch's that was called."""
+    kernel: str
+    refused: tuple[str, ...]
+    """The faster kernels that did not run, and why."""
+    unobserved: str | None
+    """The kernel that runs when nobody watches, where that is another one."""
+    scores: Shape | None
+    """The shape that the scores would have had, where a fused kernel kept them to itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +205,7 @@ class Environment:
     inference: bool
     autocast: str | None
     """The dtype that autocast computes in, None where it is off."""
-    target: Literal["cpu", "cuda"] | None = None
+    target: Device | None = None
     """The device that a run on meta speaks for; None where it ran on what it speaks of."""
 
 
@@ -202,6 +226,7 @@ class Trace:
     """What the symbols in `axes` stand for."""
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
+    attention: tuple[AttentionRecord, ...] = ()
     began: dict[str, int] = field(default_factory=dict)
     """When the phases after the forward began, on the clock of births and deaths."""
     schema_version: int = SCHEMA_VERSION

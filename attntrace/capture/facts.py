@@ -9,13 +9,14 @@ from attntrace.analysis.flops import flops_of
 from attntrace.capture.describe import device_name, dtype_name, plain
 from attntrace.capture.hooks import Visit
 from attntrace.capture.ledger import Op, Row
+from attntrace.capture.measure import Scratch
 from attntrace.capture.source import place
 from attntrace.capture.storages import Life
 from attntrace.record import ModuleRecord, OpOutput, OpRecord, StorageRecord, TensorRecord
 
 
-def op_record(index: int, op: Op) -> OpRecord:
-    """Return the facts of one op."""
+def op_record(index: int, op: Op, scratch: Scratch | None = None) -> OpRecord:
+    """Return the facts of one op; `scratch` is what was measured of it."""
     name = _op_name(op.func)
     inputs = tuple([plain(shape) for shape in op.inputs])
     outputs = tuple(
@@ -45,7 +46,11 @@ def op_record(index: int, op: Op) -> OpRecord:
             [output.shape for output in outputs],
         ),
         phase=op.phase,
-        copied=op.copied.id if op.copied else None,
+        copied=op.copied[0].id if op.copied else None,
+        copied_dtype=dtype_name(op.copied[1]) if op.copied else None,
+        copied_stride=op.copied[2] if op.copied else None,
+        scratch_nbytes=scratch.nbytes if scratch else None,
+        clock=scratch.clock if scratch else None,
     )
 
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from types import FunctionType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 _FIELDS: dict[type, list[str]] = {}
 SAVED_FIELDS = ("data", "unpack_hook")
 
 
-def is_innermost(mode: TorchFunctionMode) -> bool:
+def is_innermost(mode: TorchFunctionMode) -> bool | None:
     """Return whether a function mode is on top of the stack, so that popping pops it.
 
-    There is no public way to ask. Where the private one is gone the answer is False, and the mode
+    There is no public way to ask. Where the private one is gone the answer is None, and the mode
     stays on: modules that ask whether they are watched then take their watched path.
     """
     top = getattr(torch.overrides, "_get_current_function_mode", None)
-    return top is not None and top() is mode
+    return None if top is None else top() is mode
 
 
 def taken_apart(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -57,9 +59,114 @@ def saved_tensors(node: Any) -> list[Tensor | None] | None:
     return [None if s.unpack_hook is not None else s.data for s in kept]
 
 
+def checkpoint_of(node: Any) -> Any:
+    """Return the frame of `torch.utils.checkpoint` that a node's saved tensors wait for, or None.
+
+    There is no public way to ask. The frame is what the hooks that checkpoint without reentrance
+    puts on saved tensors close over.
+    """
+    for name in _FIELDS.get(type(node), ()):
+        found = getattr(node, name)
+        for item in found if isinstance(found, (tuple, list)) else (found,):
+            frame = _closed_over(getattr(item, "unpack_hook", None)).get("frame")
+            if hasattr(frame, "get_inputs") and hasattr(frame, "recompute_fn"):
+                return frame
+    return None
+
+
+def kept_by(frame: Any) -> list[Any]:
+    """Return what a frame of `torch.utils.checkpoint` holds in order to run its function again."""
+    closed = _closed_over(frame.recompute_fn)
+    context = getattr(closed.get("recompute_context"), "args", ())
+    return [frame.get_inputs(), closed.get("kwargs"), context]
+
+
+def _closed_over(function: Any) -> dict[str, Any]:
+    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None)
+    if code is None or cells is None:
+        return {}
+    held = {}
+    for name, cell in zip(code.co_freevars, cells, strict=True):
+        with suppress(ValueError):  # not set yet, or no more
+            held[name] = cell.cell_contents
+    return held
+
+
+def run_backward(outputs: list[Tensor], seeds: list[Tensor]) -> None:
+    """Run backward with the function modes on, for what runs forward again in it.
+
+    The public functions hand themselves to the modes, which are off while they handle a call.
+    """
+    engine = getattr(torch.autograd.graph, "_engine_run_backward", None)
+    if engine is None:
+        torch.autograd.backward(outputs, seeds)
+        return
+    flags = {"allow_unreachable": True, "accumulate_grad": True}
+    engine(tuple(outputs), tuple(seeds), False, False, (), **flags)
+
+
+def is_early_stop(error: BaseException) -> bool:
+    """Return whether an error is how `torch.utils.checkpoint` ends a second run: it is none."""
+    return type(error).__name__ == "_StopRecomputationError"
+
+
+def unguarded(function: Any) -> Any:
+    """Return a function of `torch.nn.functional` that does not hand itself to an active mode.
+
+    Under a function mode such a function calls the mode instead of running, and the mode cannot
+    run it and stay active. The copy has the same code, and `has_torch_function` is false to it.
+    """
+    return _copied(function, {"has_torch_function": lambda _: False}, {})
+
+
+def on_meta_too(forward: Any, functional: Any) -> Any:
+    """Return a copy of the forward of `nn.MultiheadAttention` or `nn.TransformerEncoderLayer` that
+    takes meta for one of the devices that have its fused kernel. There is no other way to ask.
+
+    `functional` is what it has for `torch.nn.functional`.
+    """
+    names = {"F": functional}
+    check = getattr(torch.nn.modules.activation, "_check_arg_device", None)
+    if check is not None:
+        names["_check_arg_device"] = _copied(check, {}, {"cpu": "meta"})
+    return _copied(forward, names, {"cpu": "meta"})
+
+
+def _copied(function: Any, names: dict[str, Any], constants: dict[str, str]) -> Any:
+    """Return a copy of a function with other globals and constants; nothing of torch is changed."""
+    code = function.__code__
+    swapped = tuple(
+        constants.get(value, value) if isinstance(value, str) else value for value in code.co_consts
+    )
+    copy = FunctionType(
+        code.replace(co_consts=swapped),
+        {**function.__globals__, **names},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
 def is_view(tensor: Tensor) -> bool:
     """Return whether a tensor is a view that keeps its base alive.
 
     There is no public way to ask. Where the private one is gone the answer is False.
     """
     return getattr(tensor, "_base", None) is not None
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Return whether a forward hook is on a module or on any in it; False where torch hides it."""
+    names = ("_forward_hooks", "_forward_pre_hooks")
+    return any(getattr(part, name, None) for part in module.modules() for name in names)
+
+
+def is_profiling() -> bool:
+    """Return whether a profiler of torch's is at work on this thread.
+
+    There is no public way to ask. Where the private one is gone the answer is False.
+    """
+    asked = getattr(torch.autograd, "_profiler_enabled", None)
+    return asked is not None and bool(asked())

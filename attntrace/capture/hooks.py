@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from attntrace.capture.attention import Call, Visited
+from attntrace.capture.fence import is_innermost
 from attntrace.capture.ledger import Ledger, Row
 from attntrace.capture.source import caller
 from attntrace.capture.structure import tensors_in
@@ -34,7 +36,7 @@ class Visit:
     """One call of one module; a `ModuleRecord` in the making."""
 
     __slots__ = (
-        "asks", "depth", "module", "note", "outputs", "parameters", "path", "start", "torchs_own", "type",
+        "asks", "attention", "depth", "module", "note", "outputs", "parameters", "path", "start", "torchs_own", "type",
     )  # fmt: skip
 
     def __init__(self, module: nn.Module, path: str, depth: int, start: int) -> None:
@@ -45,6 +47,7 @@ class Visit:
         self.asks = watching_changes(module)
         self.outputs: tuple[int, ...] = ()
         self.note: str | None = None
+        self.attention: Call | None = None
         self.torchs_own = type(module).__module__.startswith("torch.")
 
 
@@ -59,6 +62,8 @@ class ModuleWitness:
         self._taken: Counter[str] = Counter()
         self.visits: list[Visit] = []
         self._open: list[Visit] = []
+        self.muted = False
+        """Whether a module is run that is not to be noted."""
         self._thread = threading.get_ident()
 
     @contextmanager
@@ -107,11 +112,17 @@ class ModuleWitness:
         visit = Visit(module, self._path(module), len(self._open), len(self.ledger.ops))
         self.visits.append(visit)
         self._open.append(visit)
+        if visit.torchs_own:
+            moded = self.calls.watching and is_innermost(self.calls) is False
+            begun = Visited(visit.path, visit.start, moded)
+            visit.attention = self.calls.attention.entered(module, args, begun)
         self._step_into(visit)
 
     def _elsewhere(self) -> bool:
-        """Return whether another thread calls; backward on a GPU has its own."""
-        return threading.get_ident() != self._thread and self.ledger.phase == "forward"
+        """Return whether another thread calls (backward on a GPU has its own), or nothing counts."""
+        return self.muted or (
+            threading.get_ident() != self._thread and self.ledger.phase == "forward"
+        )
 
     def _path(self, module: nn.Module) -> str:
         known = self._paths.get(module)
@@ -154,15 +165,20 @@ class ModuleWitness:
         while visit.module is not module:  # an error skipped its hook
             visit.module = None
             visit = self._open.pop()
+        if visit.attention is not None:
+            visit.attention.end = len(self.ledger.ops)
         error = sys.exception()
         if output is None and error is not None:
             self.calls.stopped.at_module(error, visit.path)
         above = self._open[-1] if self._open else None
-        if above is None and self.ledger.phase == "recompute":
+        again = self.ledger.phase == "recompute" and above is None
+        if again:
             self.ledger.phase = "backward"
         visit.outputs = tuple(row.index for row in self._outputs(visit, args, output))
         visit.module = None
         self._step_into(above)
+        if again:
+            self.calls.watch(False)
 
     def _outputs(self, visit: Visit, args: Any, output: Any) -> list[Row]:
         """Return the rows of what a module returned; new rows where only this hook saw them."""

@@ -8,7 +8,8 @@ strong ones, so that memory is freed when it would have been freed unwatched.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Size, Tensor
 from torch import dtype as DType
 
 from attntrace.capture.describe import nbytes_of, shape_of, shapes_of, stride_of
+from attntrace.capture.saved import ROWS, adopt_numbers
 from attntrace.capture.source import Site, name_at
 from attntrace.capture.storages import Life, Storages, storage_of
 from attntrace.capture.structure import tensors_in
@@ -27,9 +29,8 @@ LIFT_FRESH = torch.ops.aten.lift_fresh.default  # torch.tensor(...): its argumen
 CONVOLUTION = torch.ops.aten.convolution.default
 PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.bmm.default)
 COPIES = (torch.ops.aten.clone.default, torch.ops.aten._to_copy.default)  # noqa: SLF001 - an op
-SPECIAL = frozenset({CONVOLUTION, ADD, *COPIES})
-ROWS = "attntrace rows"
-"""Where a node of the autograd graph holds the rows that it made, by number of output."""
+WHERE = torch.ops.aten.where.self  # attention makes a bool mask one of numbers by it
+SPECIAL = frozenset({CONVOLUTION, ADD, WHERE, *COPIES})
 
 
 class Row:
@@ -91,7 +92,8 @@ class Op:
 
     def __init__(self, func: Any, path: str, phase: Phase, inputs: list[Size | None]) -> None:
         self.func, self.path, self.phase, self.inputs = func, path, phase, inputs
-        self.copied: Life | None = None
+        self.copied: tuple[Life, DType, Shape | None] | None = None
+        """What was read: its storage, number format and stride."""
         self.transposed: bool | None = None
         self.row: int | None = None
         self.outputs: list[tuple[Size | None, DType, int | None, Life | None, Origin]] = []
@@ -162,8 +164,10 @@ class Ledger:
         """Note what is to be known of a few ops beyond their shapes."""
         if op.func is CONVOLUTION:
             op.transposed = bool(args[6])
-        elif op.func in COPIES:
-            op.copied = self.storages.find(given[0])
+        elif op.func in COPIES or op.func is WHERE:
+            life = self.storages.find(given[0])
+            if life is not None and not any(value.dim() for value in given[1:]):
+                op.copied = life, given[0].dtype, stride_of(given[0])
         elif self.between_nodes:
             self.storages.expect_heir(given[0], op)
         elif self._adds_bias(given):
@@ -208,6 +212,8 @@ class Ledger:
         if self.marks_graph and tensor.grad_fn is not None:
             made: Any = tensor.grad_fn.metadata  # a dict, which torch's stubs take for a method
             made.setdefault(ROWS, {})[tensor.output_nr] = row
+            if self.phase == "recompute":  # the graph is gone before it could be walked
+                adopt_numbers(tensor.grad_fn, self.storages)
         if given:
             row.inputs = self.rows_of(given)
         if life is not None:
@@ -228,7 +234,17 @@ class Ledger:
     def enter_phase(self, phase: Phase) -> None:
         """Begin what follows the forward."""
         self.phase = phase
-        self.began[phase] = self.storages.clock
+        self.began.setdefault(phase, self.storages.clock)
+
+    @contextmanager
+    def in_phase(self, phase: Phase) -> Iterator[None]:
+        """Be in a phase for a while."""
+        before = self.phase
+        self.enter_phase(phase)
+        try:
+            yield
+        finally:
+            self.phase = before
 
     def add_input(self, tensor: Tensor, name: str) -> None:
         """Enter a tensor that goes into the run."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
+from attntrace.capture.attention import Call
+from attntrace.capture.collector import seldom_whole
 from attntrace.capture.environment import environment
 from attntrace.capture.facts import (
     module_record,
@@ -19,14 +21,31 @@ from attntrace.capture.facts import (
 )
 from attntrace.capture.hooks import ModuleWitness, Visit
 from attntrace.capture.ledger import Ledger
+from attntrace.capture.measure import Meter, Scratch
 from attntrace.capture.saved import mark_saved
 from attntrace.capture.stopped import Stopped
 from attntrace.capture.structure import named_tensors, tensors_in
-from attntrace.capture.training import Training
+from attntrace.capture.target import run_as
+from attntrace.capture.training import Training, steps_followed
 from attntrace.capture.witnesses import CallWitness, KernelWitness
-from attntrace.record import Environment, Failure, Trace
+from attntrace.record import Device, Environment, Failure, Trace
 
-PACKED = "{} saved tensors are packed by hooks (checkpointing?) and not in 'for backward'"
+PACKED = "{} saved tensors are packed by hooks, and not in 'for backward'"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a pass besides its forward."""
+
+    training: Training | None = None
+    """Follows it backward, too."""
+    meter: Meter | None = None
+    """Measures the scratch of each op."""
+    target: Device | None = None
+    """What a run on meta speaks for, a CPU if None."""
+
+
+FORWARD = Asked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +60,17 @@ class Notes:
     parameters: int
     failure: Failure | None
     remarks: tuple[str, ...]
+    calls: list[Call]
+    """Calls of attention."""
+    scratch: dict[int, Scratch]
 
+    @seldom_whole()
     def facts(self) -> Trace:
         """Return everything that was seen, frozen. Half the work of a trace, so done on demand."""
-        ops = tuple(op_record(number, op) for number, op in enumerate(self.ledger.ops))
+        ops = tuple(
+            op_record(number, op, self.scratch.get(number))
+            for number, op in enumerate(self.ledger.ops)
+        )
         flops: dict[int | None, int] = {}
         for op in ops:
             if op.flops is not None:
@@ -62,6 +88,7 @@ class Notes:
             parameters=self.parameters,
             failure=self.failure,
             notes=self.remarks,
+            attention=tuple(call.record(ops) for call in self.calls),
             began=self.ledger.began,
         )
 
@@ -75,19 +102,20 @@ class Observed:
     error: Exception | None
 
 
+@seldom_whole()
 def observe(
     subject: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    training: Training | None = None,
+    asked: Asked = FORWARD,
 ) -> Observed:
     """Call `subject(*args, **kwargs)` once, and note every tensor that the call touched.
 
-    `subject` is a module or any callable; `training` follows it backward, too. Nothing of the observation is left behind: no hook, no
+    `subject` is a module or any callable. Nothing of the observation is left behind: no hook, no
     mode, no change to flags, random state or autograd graph; nor if it raises. An error of a
     witness itself is raised as it is.
     """
-    watch = Watch(subject, args, kwargs, training)
+    watch = Watch(subject, args, kwargs, asked)
     output, error = None, None
     try:
         with watch.attached():
@@ -113,31 +141,34 @@ class Watch:
         subject: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        training: Training | None,
+        asked: Asked,
     ) -> None:
-        self.subject, self.training = subject, training
+        self.subject, self.training, self.meter = subject, asked.training, asked.meter
         self.remarks: list[str] = []
         self.made_before: list[Any] = []
         self.ledger = Ledger()
         self.stopped = Stopped(self.ledger)
         self.calls = CallWitness(self.ledger, self.stopped)
-        self.kernels = KernelWitness(self.ledger, self.stopped)
+        self.kernels = KernelWitness(self.ledger, self.stopped, asked.meter)
         self.modules = ModuleWitness(self.ledger, self.calls)
         if isinstance(subject, nn.Module):
             self.modules.adopt(subject)
-        if training is not None:
-            training.adopt(self.ledger, self.modules.parameters)
+        if self.training is not None:
+            self.training.adopt(self.ledger, self.modules.parameters)
             self.ledger.marks_graph = True
         for name, tensor in _named_inputs(subject, args, kwargs):
             if self.ledger.row_of(tensor) is None:
                 self.ledger.add_input(tensor, name)
                 self.made_before.append(tensor.grad_fn)
-        self.environment = environment(subject, self.ledger.rows)
+        self.environment = environment(subject, self.ledger.rows, asked.target)
 
     @contextmanager
     def attached(self) -> Iterator[None]:
         """Put the witnesses in place, and take them away in any case."""
-        with self.kernels, self.modules.attached():
+        measured = self.meter.attached(self.ledger) if self.meter else nullcontext()
+        on = self.environment.target
+        hooks = run_as(on, self.kernels, self.modules) if on else self.modules.attached()
+        with measured, self.kernels, hooks, steps_followed(self.ledger):
             self.calls.watch(True)
             try:
                 yield
@@ -170,7 +201,9 @@ class Watch:
             outputs=tuple(self.ledger.rows_of(list(tensors_in(output)))),
             parameters=sum(scalars for _, scalars in self.modules.parameters.values()),
             failure=self.stopped.failure(error) if error else None,
-            remarks=tuple(self.remarks),
+            remarks=(*self.remarks, *(self.meter.notes if self.meter else ())),
+            scratch=self.meter.found if self.meter else {},
+            calls=self.calls.attention.calls,
         )
 
 

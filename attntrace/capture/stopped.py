@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from attntrace.capture.describe import device_name, dtype_name, plain, shape_of
+from attntrace.capture.fence import is_early_stop
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import Site, caller, line_of, place
 from attntrace.capture.structure import named_tensors
@@ -34,19 +35,19 @@ class Stopped:
 
     def at_op(self, error: BaseException, op: str, given: Any) -> None:
         """Note a dispatched op that raised."""
-        if self.error is not error:
+        if self.error is not error and not is_early_stop(error):
             self._note(error, op, given)
             self._from_op = True
 
     def at_call(self, error: BaseException, op: str, given: Any) -> None:
         """Note a Python-level call that raised; it says more than the op below it."""
-        if self.error is not error or self._from_op:
+        if (self.error is not error or self._from_op) and not is_early_stop(error):
             self._note(error, op, given)
             self._from_op = False
 
     def at_module(self, error: BaseException, path: str) -> None:
         """Note a module that an error leaves; the innermost comes first, and a call knows more."""
-        if self.error is not error:
+        if self.error is not error and not is_early_stop(error):
             self.error, self._op, self._path = error, None, path
             self._operands, self._site, self._from_op = (), None, False
 

@@ -14,11 +14,14 @@ class Tap(nn.Module):
     dimension, separated by spaces; `formula` says what the tensor is.
     """
 
+    name: str
+    axes: tuple[str, ...]
+    formula: str
+
     def __init__(self, name: str, axes: str, formula: str) -> None:
         super().__init__()
-        self.name = name
-        self.axes = tuple(axes.split())
-        self.formula = formula
+        # set plainly: a module looks at each of its attributes for parameters, and taps are many
+        vars(self).update(name=name, axes=tuple(axes.split()), formula=formula)
 
     def forward(self, tensor: Tensor) -> Tensor:
         """Return `tensor`, the same object."""

@@ -7,13 +7,16 @@ that override). Inside `__torch_dispatch__` we call nothing that could be compil
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Protocol
 
-from torch import Tensor, is_inference_mode_enabled
+from torch import Tensor, autograd, is_inference_mode_enabled
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from attntrace.capture.attention import SDPA, AttentionWitness
+from attntrace.capture.backward import BackwardWitness
 from attntrace.capture.fence import is_innermost, taken_apart
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import caller
@@ -23,6 +26,8 @@ from attntrace.record import Witness
 
 BOTH: tuple[Witness, ...] = ("function", "dispatch")
 CALL_ONLY: tuple[Witness, ...] = ("function",)
+BACKWARD = frozenset({Tensor.backward, autograd.backward, autograd.grad})
+NOTHING = nullcontext()
 
 
 class CallWitness(TorchFunctionMode):
@@ -31,6 +36,7 @@ class CallWitness(TorchFunctionMode):
     def __init__(self, ledger: Ledger, stopped: Stopped) -> None:
         super().__init__()
         self.ledger, self.stopped = ledger, stopped
+        self.attention = AttentionWitness()
         self.watching = False
         self.inside: object = None
 
@@ -48,11 +54,15 @@ class CallWitness(TorchFunctionMode):
             self.stopped.forget_handled()
         start = len(self.ledger.ops)
         try:
-            out = func(*args, **kwargs) if kwargs else func(*args)
+            with self._backward(args) if func in BACKWARD else NOTHING:
+                out = func(*args, **kwargs) if kwargs else func(*args)
         except BaseException as error:
             self.stopped.at_call(error, op_name(func), (args, kwargs or {}))
             raise
         try:
+            if func is SDPA:
+                ran = start, len(self.ledger.ops)
+                self.attention.attended(args, kwargs or {}, self.ledger.path, ran)
             if isinstance(out, Tensor):
                 self._enter((out,), start, func, flat_tensors(args, kwargs))
             elif isinstance(out, (tuple, list)):
@@ -61,6 +71,17 @@ class CallWitness(TorchFunctionMode):
             self.stopped.bug = bug
             raise
         return out
+
+    @contextmanager
+    def _backward(self, args: tuple[Any, ...]) -> Iterator[None]:
+        """Follow a backward that the author called."""
+        ledger, self.watching = self.ledger, False  # a function mode is off while it handles a call
+        roots = flat_tensors(args, None)
+        try:
+            with ledger.in_phase("backward"), BackwardWitness(ledger).attached(roots):
+                yield
+        finally:
+            self.watching = True
 
     def _enter(
         self, outputs: tuple[Tensor, ...], start: int, func: Any, given: list[Tensor]
@@ -96,12 +117,19 @@ class CallWitness(TorchFunctionMode):
             self.watching = False
 
 
+class Runner(Protocol):
+    """What runs each op instead of the witness."""
+
+    def call(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Return what the op makes of its arguments."""
+
+
 class KernelWitness(TorchDispatchMode):
     """Sees each op that the dispatcher runs, with every tensor that it returns."""
 
-    def __init__(self, ledger: Ledger, stopped: Stopped) -> None:
+    def __init__(self, ledger: Ledger, stopped: Stopped, runner: Runner | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.ledger, self.stopped = ledger, stopped
+        self.ledger, self.stopped, self.runner = ledger, stopped, runner
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -122,7 +150,10 @@ class KernelWitness(TorchDispatchMode):
                 return whole
         self.ledger.dispatching = True
         try:
-            out = func(*args, **kwargs) if kwargs else func(*args)
+            if self.runner is not None:
+                out = self.runner.call(func, args, kwargs or {})
+            else:
+                out = func(*args, **kwargs) if kwargs else func(*args)
         except BaseException as error:
             self.stopped.at_op(error, str(func), (args, kwargs))
             raise

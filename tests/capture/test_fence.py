@@ -49,9 +49,7 @@ def test_tensors_packed_by_the_authors_hooks_are_left_alone():
     with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
         trace = attntrace.trace(lambda x: (x * weight).exp(), torch.randn(5))
     assert trace.memory.saved_for_backward_nbytes == 0
-    assert trace.facts.notes == (
-        "2 saved tensors are packed by hooks (checkpointing?) and not in 'for backward'",
-    )
+    assert trace.facts.notes == ("2 saved tensors are packed by hooks, and not in 'for backward'",)
     assert calls == []
 
 
@@ -98,3 +96,10 @@ def test_every_module_of_torchs_that_asks_is_known():
     assert {nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder} <= asking
     assert all(asks_if_watched(kind) for kind in asking)
     assert not asks_if_watched(nn.Linear)
+
+
+def test_without_a_way_to_ask_for_a_profiler(monkeypatch):
+    """Where nothing tells whether a profiler is at work, scratch is measured all the same."""
+    monkeypatch.delattr(torch.autograd, "_profiler_enabled")
+    trace = attntrace.run({"heads": 4}, measure=True)
+    assert all(op.scratch_nbytes is not None for op in trace.ops)
