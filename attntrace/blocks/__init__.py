@@ -2,3 +2,4 @@
 
 from attntrace.blocks.build import build as build
 from attntrace.blocks.inputs import make_inputs as make_inputs
+from attntrace.blocks.optimizers import optimizer as optimizer

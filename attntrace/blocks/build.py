@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from attntrace.blocks.attention_block import attention_block
+from attntrace.blocks.checkpoint import checkpointed
 from attntrace.blocks.inputs import dtype_of, first_line
 from attntrace.blocks.recurrent import RnnSeq2Seq
 from attntrace.blocks.stack.encoder_decoder import EncoderDecoder
@@ -15,6 +16,7 @@ from attntrace.blocks.stack.stack import StackBlock
 from attntrace.blocks.vision import C2PSA, PatchEmbedBlock, T2TBlock
 from attntrace.errors import BuildError
 from attntrace.spec import Spec
+from attntrace.spec.symbols import STACKS
 
 BLOCKS: dict[str, Callable[[Spec], nn.Module]] = {
     "attention": attention_block,
@@ -40,6 +42,8 @@ def build(spec: Spec) -> nn.Module:
         torch.set_default_dtype(dtype_of(spec))  # a float32 copy of a large model may not fit
         with torch.device("meta" if device.type == "meta" else "cpu"):
             block = BLOCKS[spec.block](spec)
+        if spec.run.checkpoint and spec.block not in STACKS:  # whose layers are, one by one
+            block = checkpointed(block)
         block = block.to(device=device, dtype=dtype_of(spec))
     except (RuntimeError, TypeError, MemoryError) as error:
         raise BuildError(f"the block could not be built: {first_line(error)}") from error

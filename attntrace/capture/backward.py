@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from attntrace.capture.ledger import ROWS, Ledger, Row
+from attntrace.capture.ledger import Ledger, Row
+from attntrace.capture.saved import ROWS
 
 Gradients = tuple[Tensor | None, ...]
 SUM = "add"
@@ -45,8 +46,9 @@ class BackwardWitness:
 
     @contextmanager
     def attached(self, outputs: Iterable[Tensor]) -> Iterator[None]:
-        """Hook every node below the outputs; unhook in any case."""
-        handles = [handle for node in _nodes(outputs) for handle in self._hook(node)]
+        """Hook every node below the outputs; unhook in any case, and let go of the rows."""
+        nodes = _nodes(outputs)
+        handles = [handle for node in nodes for handle in self._hook(node)]
         self.start = len(self.ledger.ops)
         try:
             yield
@@ -56,6 +58,8 @@ class BackwardWitness:
             self.ledger.between_nodes = False
             for handle in handles:
                 handle.remove()
+            for node in nodes:
+                node.metadata.pop(ROWS, None)
 
     def _hook(self, node: Any) -> Iterator[Any]:
         found = self._owners(node)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
 from attntrace.capture.backward import BackwardWitness
-from attntrace.capture.ledger import Ledger
+from attntrace.capture.fence import run_backward
+from attntrace.capture.ledger import Ledger, Row
 from attntrace.capture.structure import tensors_in
 from attntrace.capture.witnesses import CallWitness
 
@@ -44,16 +51,63 @@ class Training:
         if not outputs:
             return NO_GRADIENT
         ledger.enter_phase("backward")
-        seeds = [torch.ones_like(tensor) for tensor in outputs]
-        for seed, tensor in zip(seeds, outputs, strict=True):
-            row, of = ledger.row_of(seed), ledger.row_of(tensor)
-            if row is not None and of is not None:
-                row.kind, row.target, row.path = "gradient", of, of.path
+        seeds = [_seed(tensor, ledger) for tensor in outputs]
+        calls.watch(False)  # autograd's calls are none of the author's
         with BackwardWitness(ledger).attached(outputs):
-            torch.autograd.backward(outputs, seeds)
+            run_backward(outputs, seeds)
         del seeds
         if self.optimizer is not None:
             ledger.enter_phase("optimizer")
-            calls.watch(False)  # its calls are thousands, and none of the author's
-            self.optimizer.step()
+            _step(self.optimizer, ledger)
         return None
+
+
+@contextmanager
+def steps_followed(ledger: Ledger) -> Iterator[None]:
+    """Know each step of an optimizer, whoever takes it, by its phase."""
+    open_phases: list[AbstractContextManager[None]] = []
+
+    def before(*_: Any) -> None:
+        open_phases.append(ledger.in_phase("optimizer"))
+        open_phases[-1].__enter__()
+
+    def after(*_: Any) -> None:
+        open_phases.pop().__exit__(None, None, None)
+
+    handles = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _seed(tensor: Tensor, ledger: Ledger) -> Tensor:
+    """Return ones, entered as the gradient of an output."""
+    seed = torch.ones_like(tensor)
+    row, of = ledger.row_of(seed), ledger.row_of(tensor)
+    if row is not None and of is not None:
+        row.kind, row.target, row.path = "gradient", of, of.path
+    return seed
+
+
+def _step(optimizer: Optimizer, ledger: Ledger) -> None:
+    """Let an optimizer step; enter a row for each parameter that it stepped.
+
+    What it allocates until it writes into a parameter is hidden in that parameter's row; where it
+    steps many at once, in the last one's.
+    """
+    start = len(ledger.ops)
+    groups = optimizer.param_groups
+    stepped = [p for group in groups for p in group["params"] if p.grad is not None]
+    optimizer.step()
+    rows: list[tuple[Row, int]] = []
+    for parameter in stepped:
+        row = ledger.add_row(parameter, type(optimizer).__name__, start, (parameter,))
+        name = row.life.name if row.life else None
+        row.path, _, row.name = (name or "").rpartition(".")
+        row.origin, row.seen_by = "in place", ("dispatch",)
+        rows.append((row, start))
+        start = max(start, row.life.written + 1 if row.life else 0)
+    for row, first in reversed(rows):
+        ledger.settle(row, first)

@@ -31,6 +31,22 @@ class Loaded:
         """Return an error of the run with the user's own words for each setting."""
         return SettingsError([placed(problem, self.given) for problem in error.problems])
 
+    def changed(self, settings: Mapping[str, Any]) -> Spec:
+        """Return the spec with some settings changed, by path, and all that follows from them.
+
+        Raises:
+            SettingsError: the rules refuse it.
+
+        """
+        changed = {
+            path: Setting(path, value, f"{path} {value}", "python")
+            for path, value in settings.items()
+        }
+        spec, problems = check({**self.given, **changed})
+        if spec is None or problems:
+            raise SettingsError(problems)
+        return spec
+
 
 def load(
     file: str | Path | None = None,
@@ -124,8 +140,12 @@ def _from_sets(sets: Iterable[str], problems: list[Problem]) -> list[Setting]:
     return found
 
 
+_FLAGS = {"mask.kind": "mask", "run.target": "as"}
+"""Flags that are not called as the field is."""
+
+
 def _from_flag(path: str, text: str) -> Setting:
-    name = path.rpartition(".")[2].replace("_", "-")
+    name = _FLAGS.get(path) or path.rpartition(".")[2].replace("_", "-")
     return Setting(path, _scalar(text), f"--{name} {text}", "flag")
 
 

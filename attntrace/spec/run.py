@@ -16,12 +16,22 @@ if TYPE_CHECKING:
 
 Device = Annotated[str, Field(pattern=DEVICE)]
 DType = Literal["float64", "float32", "bfloat16", "float16"]
+Target = Literal["cpu", "cuda"]
+Optimizer = Literal[
+    "none", "sgd", "sgd-momentum", "adam", "adamw", "adamax", "nadam", "radam", "rmsprop", "rprop",
+    "adagrad", "adadelta", "adafactor", "asgd",
+]  # fmt: skip
+BY_VALUE = ("adafactor", "asgd")
+"""Optimizers whose step reads numbers out of tensors on the device."""
 
 
 class RunSpec(Component):
     """Device, number format, seed of weights and input, and the two modes of torch."""
 
     device: Device = setting("cpu", "where it runs; on meta nothing is allocated or computed")
+    target: Target | None = setting(
+        None, "what a run on meta speaks for", rule="device meta", shown="on meta cpu"
+    )
     dtype: DType = setting(
         "float32", "number format of weights and input", aliases=("torch_dtype",), rule="mps has no float64"
     )  # fmt: skip
@@ -29,10 +39,49 @@ class RunSpec(Component):
     mode: Literal["eval", "train"] = setting(
         "eval", "mode of the modules: dropout and batch statistics act in train"
     )
-    grad: bool = setting(False, "record for backward", aliases=("requires_grad",))
+    grad: bool = setting(False, "record for backward, and follow it", aliases=("requires_grad",))
+    optimizer: Optimizer = setting(
+        "none",
+        "what steps after backward, with the state that it has by then",
+        rule="needs grad true; adafactor and asgd not on meta",
+    )
+    checkpoint: bool = setting(
+        False,
+        "run each layer again in backward instead of keeping its tensors: of a stack, else the block",
+        rule="needs grad true",
+    )
 
 
 def run_rules(spec: Spec) -> Iterator[Problem]:
     """Yield what is wrong between the run section and the rest."""
     if spec.run.device == "mps" and spec.run.dtype == "float64":
         yield Problem("run.dtype", "mps has no float64; use float32, or device cpu")
+    if spec.run.target is not None and spec.run.device != "meta":
+        device, target = spec.run.device, spec.run.target
+        yield Problem(
+            "run.target",
+            f"only a run on meta speaks for another device: device {device} as {target} would still "
+            f"be {device}; set device meta (--device meta --as {target}), or device {target}",
+        )
+    yield from _training_rules(spec.run)
+
+
+def _training_rules(run: RunSpec) -> Iterator[Problem]:
+    if run.optimizer != "none" and not run.grad:
+        yield Problem(
+            "run.optimizer",
+            f"optimizer {run.optimizer} steps along gradients, and without grad there are none; "
+            "set run.grad true (--grad)",
+        )
+    if run.checkpoint and not run.grad:
+        yield Problem(
+            "run.checkpoint",
+            "checkpoint saves what backward would need, and without grad nothing is kept for it; "
+            "set run.grad true (--grad)",
+        )
+    if run.optimizer in BY_VALUE and run.device == "meta":
+        yield Problem(
+            "run.optimizer",
+            f"optimizer {run.optimizer} reads numbers out of its tensors, and on meta there are "
+            "none; use device cpu, or another optimizer",
+        )

@@ -9,6 +9,7 @@ import pytest
 
 import attntrace
 from tests.blocks.variants import VARIANTS
+from tests.capture.predictions import both, check
 
 OPERATORS = {
     ast.Add: operator.add,
@@ -44,33 +45,12 @@ def check_axes(trace):
         assert shape == row.shape, (row.path, row.name, row.axes, row.shape)
 
 
-def strides_are_predicted(name, impl):
-    """Return whether torch's meta kernels lay tensors out as its cpu kernels do.
-
-    They do not for a convolution of a map whose channels stand last, nor where matmul broadcasts
-    a head, nor for fused attention, which meta takes apart.
-    """
-    return impl == "eager" and not name.endswith(("conv", "local-vit", "mqa"))
-
-
-def routed(row):
-    """Return whether a row's length is for the data to decide: what one expert is given."""
-    return "expert" in row.path and row.axes is None
-
-
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_is_the_same_on_meta_and_its_axes_are_true(name):
-    """Same rows, names, shapes, strides and axes; only the shares of experts are data's."""
-    spec = VARIANTS[name]
-    real = attntrace.run(spec)
+    """Every row, op and byte is that of the run on the CPU."""
+    real, meta = both(attntrace.load(None, **VARIANTS[name]))
     check_axes(real)
-    meta = attntrace.run({**spec, "run": {**spec.get("run", {}), "device": "meta"}})
-    predicted = strides_are_predicted(name, spec.get("attention", {}).get("impl", "eager"))
-    for ours, other in zip(real.tensors, meta.tensors, strict=True):
-        assert (ours.name, ours.path, ours.op) == (other.name, other.path, other.op)
-        if not routed(ours):
-            assert (ours.shape, ours.axes) == (other.shape, other.axes), ours
-            assert ours.stride == other.stride or not predicted, ours
+    check(real, meta)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

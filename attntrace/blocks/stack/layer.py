@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from attntrace.blocks.attention import attention
 from attntrace.blocks.axes import Axes
+from attntrace.blocks.checkpoint import checkpointed
 from attntrace.blocks.feed_forward import feed_forward
 from attntrace.blocks.guide import NOTHING, Guide
 from attntrace.blocks.norm import norm
@@ -113,4 +114,5 @@ def layer(spec: Spec, axes: Axes, number: int) -> Layer | ParallelLayer:
     if sees_all(spec, number):
         axes = full_axes(axes)
     names = axes if number == 0 and not spec.embeds else axes.within(dim=axes.chan)
-    return (ParallelLayer if spec.norm.place == "parallel" else Layer)(part, names)
+    made = (ParallelLayer if spec.norm.place == "parallel" else Layer)(part, names)
+    return checkpointed(made) if spec.run.checkpoint else made

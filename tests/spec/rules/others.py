@@ -19,4 +19,34 @@ CASES = [
         "mps has no float64; use float32, or device cpu",
         {"run": {"device": "cpu"}},
     ),
+    Case(
+        "an optimizer without gradients",
+        {"run": {"optimizer": "adamw"}},
+        "run.optimizer",
+        (
+            "optimizer adamw steps along gradients, and without grad there are none; set run.grad "
+            "true (--grad)"
+        ),
+        {"run": {"grad": True}},
+    ),
+    Case(
+        "a checkpoint without backward",
+        {"run": {"checkpoint": True}},
+        "run.checkpoint",
+        (
+            "checkpoint saves what backward would need, and without grad nothing is kept for it; "
+            "set run.grad true (--grad)"
+        ),
+        {"run": {"grad": True}},
+    ),
+    Case(
+        "an optimizer that looks at numbers, on meta",
+        {"run": {"optimizer": "adafactor", "grad": True, "device": "meta"}},
+        "run.optimizer",
+        (
+            "optimizer adafactor reads numbers out of its tensors, and on meta there are none; use "
+            "device cpu, or another optimizer"
+        ),
+        {"run": {"optimizer": "adamw"}},
+    ),
 ]
