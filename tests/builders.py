@@ -163,6 +163,46 @@ def fake_trace(**changes: Any) -> Trace:
     return replace(trace, **changes)
 
 
+def fake_training(**changes: Any) -> Trace:
+    """Return the same followed backward: the scores' gradient, then that of qkv's weight.
+
+    Autograd kept qkv, which dies with the scores' gradient once the weight has its own.
+    """
+    forward = fake_trace()
+    gradients = (
+        fake_row(
+            4, "d scores", "ones_like", (13, 100, 100), kind="gradient", phase="backward",
+            gradient_of=3, storage_id=5,
+        ),
+        fake_row(
+            5, "d weight", "TBackward0", (192, 49), kind="gradient", phase="backward",
+            path="qkv", storage_id=6,
+        ),
+    )  # fmt: skip
+    ops = (
+        fake_op(4, "aten.ones_like.default", 4, fake_output((13, 100, 100), 5), phase="backward"),
+        fake_op(
+            5, "aten.mm.default", 5, fake_output((192, 49), 6), phase="backward", flops=24_460_800
+        ),
+    )
+    kept = {2: {"saved_for_backward": True, "died": 7, "died_row": 5}}
+    storages = [replace(life, saved_for_backward=False) for life in forward.storages]
+    storages = [replace(life, **kept.get(life.id, {})) for life in storages]
+    trace = replace(
+        forward,
+        tensors=forward.tensors + gradients,
+        ops=forward.ops + ops,
+        storages=(
+            *storages,
+            fake_storage(5, 520_000, born=4, died=6, died_row=5, op=4, row=4),
+            fake_storage(6, 37_632, born=5, op=5, row=5),
+        ),
+        environment=fake_environment(training=True, grad=True),
+        began={"backward": 3},
+    )
+    return replace(trace, **changes)
+
+
 def _rows() -> tuple[TensorRecord, ...]:
     x = fake_row(
         0, "x", "input", (13, 100, 49), kind="input", axes=("batch", "tokens", "dim"),

@@ -22,10 +22,12 @@ def flops_of(
     `op` is the dispatcher's name, such as "aten.bmm.default", or "transposed_convolution".
     """
     formula = _FORMULAS.get(op.split(".")[1] if op.count(".") else op)
+    if formula is None:
+        return None
     given = [shape for shape in inputs if shape is not None]
     out = [shape for shape in outputs if shape is not None]
     whole = len(given) == len(inputs) and len(out) == len(outputs) > 0
-    return formula(given, out) if formula and whole else None
+    return formula(given, out) if whole else None
 
 
 def total_flops(ops: Iterable[OpRecord], phase: Phase = "forward") -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from attntrace.record import OpRecord, StorageRecord, Trace
 
 Kind = Literal[
-    "parameters", "buffers", "optimizer", "inputs", "gradients", "saved", "activations", "temporaries"
+    "parameters", "buffers", "optimizer", "inputs", "outside", "gradients", "saved", "activations",
+    "temporaries",
 ]  # fmt: skip
 BEFORE: dict[str, Kind] = {
-    "parameter": "parameters", "buffer": "buffers", "optimizer": "optimizer", "input": "inputs"
+    "parameter": "parameters", "buffer": "buffers", "optimizer": "optimizer", "input": "inputs",
+    "outside": "outside",
 }  # fmt: skip
 CUDA_BLOCK = 512
 """Bytes that CUDA's allocator rounds up to (`kMinBlockSize` in c10's CUDACachingAllocator)."""
@@ -48,17 +51,23 @@ class MemoryReport:
     not_counted: tuple[str, ...]
 
 
-class Moment(NamedTuple):
-    """A birth or a death on the clock of a run, and the bytes that are alive after it."""
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A birth, a death or a kernel with scratch, on the clock of a run."""
 
     clock: int
+    row: int | None
+    """The row whose call was running."""
+    phase: str
     nbytes: int
-    storage: StorageRecord
+    """Bytes alive after it, scratch included."""
+    scratch_nbytes: int = 0
 
 
 def memory_report(trace: Trace) -> MemoryReport:
     """Return what a trace needed. Parameters, buffers and inputs are counted apart from the rest."""
-    forward, whole = peak_of(trace, before=trace.began.get("backward")), peak_of(trace)
+    moments = list(curve(trace))
+    forward, whole = _highest(moments, trace.began.get("backward")), _highest(moments)
     shown = sum(row.allocated_nbytes for row in trace.tensors if row.phase == "forward")
     born = (life for life in trace.storages if life.op is not None)
     new = sum(life.nbytes for life in born if phase_of(trace, life) == "forward")
@@ -72,31 +81,53 @@ def memory_report(trace: Trace) -> MemoryReport:
         allocated_nbytes=shown,
         hidden_nbytes=new - shown,
         peak_nbytes=forward.nbytes if forward else 0,
-        peak_at=_row_at(trace, forward),
+        peak_at=forward.row if forward else None,
         saved_for_backward_nbytes=_saved(trace.storages),
         gradients_nbytes=_parameter_gradients(trace) if trained else None,
         optimizer_nbytes=_owned(trace, "optimizer") if has_optimizer else None,
         training_peak_nbytes=(whole.nbytes if whole else 0) if trained else None,
-        training_peak_at=_row_at(trace, whole) if trained else None,
+        training_peak_at=whole.row if whole and trained else None,
         not_counted=_not_counted(trace.ops),
     )
 
 
 def curve(trace: Trace) -> Iterator[Moment]:
-    """Yield each birth and death of the run's own storages in order, with the bytes then alive."""
-    ours = [life for life in trace.storages if life.born is not None]
-    events = [(life.born, 1, life) for life in ours if life.born is not None]
-    events += [(life.died, -1, life) for life in ours if life.died is not None]
+    """Yield each birth and death of the run's own storages in order, with the bytes then alive.
+
+    Where scratch was measured, a kernel that took some has a moment of its own after its births.
+    """
     alive = 0
-    for clock, sign, life in sorted(events, key=lambda event: event[0]):
-        alive += sign * size_of(trace, life)
-        yield Moment(clock, alive, life)
+    for change in sorted(_changes(trace), key=lambda one: (one.clock, one.scratch_nbytes)):
+        alive += change.nbytes
+        yield replace(change, nbytes=alive + change.scratch_nbytes)
+
+
+def _changes(trace: Trace) -> Iterator[Moment]:
+    """Yield what `curve` adds up: moments whose bytes are those that come or go."""
+    last: dict[int, int] = {}
+    for life in trace.storages:
+        if life.born is None:
+            continue
+        nbytes = size_of(trace, life)
+        if life.op is not None:
+            last[life.op] = max(life.born, last.get(life.op, 0))
+        yield Moment(life.born, _row_of(trace, life.op), phase_of(trace, life), nbytes)
+        if life.died is not None:
+            yield Moment(life.died, life.died_row, _phase_of_death(trace, life), -nbytes)
+    for op in trace.ops:
+        at = last.get(op.index, op.clock)
+        if op.scratch_nbytes and at is not None:
+            yield Moment(at, op.row, op.phase, 0, op.scratch_nbytes)
 
 
 def peak_of(trace: Trace, before: int | None = None) -> Moment | None:
     """Return the first moment at which the most was alive, up to a time on the clock."""
+    return _highest(curve(trace), before)
+
+
+def _highest(moments: Iterable[Moment], before: int | None = None) -> Moment | None:
     highest = None
-    for moment in curve(trace):
+    for moment in moments:
         if before is not None and moment.clock > before:
             break
         if moment.nbytes > (highest.nbytes if highest else 0):
@@ -113,6 +144,18 @@ def alive_at(trace: Trace, clock: int) -> list[StorageRecord]:
     ]
 
 
+def kinds_at(trace: Trace, moment: Moment) -> dict[Kind, int]:
+    """Return the bytes alive at a moment by kind, what was there before the run included.
+
+    Largest first; scratch is among the temporaries.
+    """
+    found: Counter[Kind] = Counter()
+    for life in alive_at(trace, moment.clock):
+        found[kind_of(trace, life)] += size_of(trace, life)
+    found["temporaries"] += moment.scratch_nbytes
+    return {kind: nbytes for kind, nbytes in found.most_common() if nbytes}
+
+
 def size_of(trace: Trace, life: StorageRecord) -> int:
     """Return the bytes that a storage takes of its device: on CUDA whole blocks."""
     where = trace.environment
@@ -125,7 +168,7 @@ def kind_of(trace: Trace, life: StorageRecord) -> Kind:
     """Return what a storage is there for.
 
     "saved" is what autograd keeps of the forward, "activations" are what rows of the forward show
-    besides, "temporaries" what no row shows.
+    besides, "temporaries" what no row shows, "outside" what the code holds by itself.
     """
     if life.owner in BEFORE:
         return BEFORE[life.owner]
@@ -142,6 +185,17 @@ def phase_of(trace: Trace, life: StorageRecord) -> str:
     return trace.ops[life.op].phase if life.op is not None else "forward"
 
 
+def _phase_of_death(trace: Trace, life: StorageRecord) -> str:
+    if life.died_row is not None:
+        return trace.tensors[life.died_row].phase
+    begun = [phase for phase, clock in trace.began.items() if clock < (life.died or 0)]
+    return begun[-1] if begun else "forward"
+
+
+def _row_of(trace: Trace, op: int | None) -> int | None:
+    return None if op is None else trace.ops[op].row
+
+
 def _owned(trace: Trace, owner: str) -> int:
     return sum(life.nbytes for life in trace.storages if life.owner == owner)
 
@@ -149,14 +203,15 @@ def _owned(trace: Trace, owner: str) -> int:
 def _parameter_gradients(trace: Trace) -> int:
     """Return the gradients of parameters that are left when backward is over, each storage once."""
     rows = (row for row in trace.tensors if row.kind == "gradient" and row.gradient_of is None)
-    kept = {row.storage_id for row in rows if row.storage_id is not None}
-    return sum(trace.storages[number].nbytes for number in kept)
-
-
-def _row_at(trace: Trace, moment: Moment | None) -> int | None:
-    if moment is None or moment.storage.op is None:
-        return None
-    return trace.ops[moment.storage.op].row
+    lives = {
+        row.storage_id: trace.storages[row.storage_id] for row in rows if row.storage_id is not None
+    }
+    over = trace.began.get("optimizer")
+    return sum(
+        life.nbytes
+        for life in lives.values()
+        if life.died is None or (over is not None and life.died > over)
+    )
 
 
 def _saved(storages: Iterable[StorageRecord]) -> int | None:
@@ -166,8 +221,10 @@ def _saved(storages: Iterable[StorageRecord]) -> int | None:
     return sum(m.nbytes for m in marks if m.saved_for_backward and m.owner != "parameter")
 
 
-def _not_counted(ops: Iterable[OpRecord]) -> tuple[str, ...]:
+def _not_counted(ops: Sequence[OpRecord]) -> tuple[str, ...]:
     """Return what no witness can see: scratch that kernels allocate for themselves."""
+    if any(op.scratch_nbytes is not None for op in ops):
+        return ()
     names = dict.fromkeys(op.op.split(".")[1] for op in ops if any(f in op.op for f in _FUSED))
     fused = f", above all {', '.join(names)}" if names else ""
     return (f"scratch inside kernels{fused}",)

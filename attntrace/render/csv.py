@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from io import StringIO
 
 from attntrace.record import Trace
@@ -10,12 +11,12 @@ from attntrace.render.sheet import View, sheet_of
 
 
 def to_csv(trace: Trace, view: View) -> str:
-    """Return the rows as CSV; `memory` is in bytes, module headings are left to `module`."""
-    sheet = sheet_of(trace, view)
+    """Return the rows as CSV; `memory` is in bytes, headings are left to `module`."""
+    sheet = sheet_of(trace, replace(view, fold=False))
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([column.key for column in sheet.columns])
     for line in sheet.lines:
-        if line.role != "module":
+        if line.role not in ("phase", "module"):
             writer.writerow([line[column].raw for column in sheet.columns])
     return out.getvalue()

@@ -6,6 +6,7 @@ from html import escape
 
 from attntrace.record import Trace
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
+from attntrace.render.timeline import timeline_lines
 
 
 def to_html(trace: Trace, view: View) -> str:
@@ -16,11 +17,13 @@ def to_html(trace: Trace, view: View) -> str:
     facts = "".join(
         f"<li><b>{escape(name)}</b>: {escape(text)}</li>" for name, text in sheet.footer
     )
+    drawing = escape("\n".join(timeline_lines(trace))) if view.timeline else ""
+    drawn = f"<pre>{drawing}</pre>\n" if view.timeline else ""
     failed = f"<p><b>{escape(str(trace.failure))}</b></p>\n" if trace.failure else ""
     return (
         f"<table class='attntrace'>\n<caption>{escape(sheet.heading)}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
-        f"<ul>{facts}</ul>\n{failed}"
+        f"<ul>{facts}</ul>\n{drawn}{failed}"
     )
 
 

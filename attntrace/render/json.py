@@ -6,16 +6,21 @@ import json
 from dataclasses import asdict
 
 from attntrace.analysis.flops import total_flops
+from attntrace.analysis.hidden import copies
 from attntrace.analysis.kernel import attention_kernel
-from attntrace.analysis.memory import memory_report
+from attntrace.analysis.memory import curve, memory_report
+from attntrace.analysis.timeline import alive_at_peak
 from attntrace.record import Trace
 
 
 def to_json(trace: Trace) -> str:
-    """Return every fact, and what analysis makes of them: memory, kernel and FLOPs."""
+    """Return every fact, and what analysis makes of them: memory, timeline, kernel and FLOPs."""
     document = {
         **trace.to_dict(),
         "memory": asdict(memory_report(trace)),
+        "timeline": [asdict(moment) for moment in curve(trace)],
+        "alive_at_peak": [asdict(one) for one in alive_at_peak(trace)],
+        "copies": [asdict(copy) for copy in copies(trace)],
         "kernel": attention_kernel(trace),
         "flops": total_flops(trace.ops),
     }

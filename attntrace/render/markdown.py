@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attntrace.record import Trace
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
+from attntrace.render.timeline import timeline_lines
 
 
 def to_markdown(trace: Trace, view: View) -> str:
@@ -19,6 +20,8 @@ def to_markdown(trace: Trace, view: View) -> str:
         "",
         *(f"- **{name}**: {_escaped(text)}" for name, text in sheet.footer),
     ]
+    if view.timeline:
+        lines += ["", "```text", *timeline_lines(trace), "```"]
     if trace.failure is not None:
         lines.append(f"- **failed**: {_escaped(str(trace.failure))}")
     return "\n".join(lines) + "\n"
@@ -29,7 +32,9 @@ def _cells(line: Line, sheet: Sheet) -> list[str]:
     for column in sheet.columns:
         text = _escaped(line[column].text)
         if column.key == "tensor":
-            text = "&nbsp;&nbsp;" * line.depth + (f"**{text}**" if line.role == "module" else text)
+            text = "&nbsp;&nbsp;" * line.depth + (
+                f"**{text}**" if line.role in ("phase", "module") else text
+            )
         cells.append(text)
     return cells
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from attntrace.analysis.cache import CacheReport, cache_report
 from attntrace.analysis.flops import CONVENTION, not_counted, total_flops
-from attntrace.analysis.kernel import attention_kernel, fused_kernels, keeps_scores
-from attntrace.analysis.memory import MemoryReport, memory_report
-from attntrace.record import Environment, Trace
-from attntrace.render.units import exact, nbytes_text
+from attntrace.analysis.kernel import attention_kernel, attention_notes
+from attntrace.analysis.memory import memory_report
+from attntrace.record import Environment, Phase, Trace
+from attntrace.render.memory import memory_lines, memory_notes
+from attntrace.render.units import exact
 
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """Labelled lines, and the row where the memory stood highest."""
+    """Labelled lines, and the rows where memory stood highest: of the forward, and of training."""
 
     lines: tuple[tuple[str, str], ...]
-    peak_at: int | None
+    peaks: tuple[int | None, ...]
 
 
 def heading(trace: Trace) -> str:
@@ -32,13 +34,19 @@ def heading(trace: Trace) -> str:
         ", ".join(_modes(where)),
         f"impl {attention['impl']}" if attention else "",
         f"kernel {kernel}" if kernel else "",
-        where.device
-        if where.device_name in ("", where.device)
-        else f"{where.device} ({where.device_name})",
+        _device(where),
         where.dtype or "",
         f"torch {where.torch}",
     ]
     return " | ".join(part for part in parts if part)
+
+
+def _device(where: Environment) -> str:
+    """Return the device, with its chip, or with what a run on meta speaks for."""
+    if where.target is not None:
+        return f"{where.device} as {where.target}"
+    named = where.device_name not in ("", where.device)
+    return f"{where.device} ({where.device_name})" if named else where.device
 
 
 def _modes(where: Environment) -> list[str]:
@@ -50,26 +58,17 @@ def _modes(where: Environment) -> list[str]:
 def footer(trace: Trace) -> Footer:
     """Return what the run cost, and what of that is not counted."""
     memory = memory_report(trace)
-    uncounted = not_counted(trace.ops)
-    lines = [
-        ("parameters", f"{memory.parameters:,} = {exact(memory.parameters_nbytes)}"),
-        ("inputs", exact(memory.inputs_nbytes)),
-        ("allocated", _allocated(memory)),
-        ("peak", _peak(memory, trace)),
-        ("FLOPs", _flops(trace)),
-        ("not counted", "; ".join([*_uncounted_flops(uncounted), *memory.not_counted])),
-    ]
-    if memory.buffers_nbytes:
-        lines.insert(1, ("buffers", exact(memory.buffers_nbytes)))
-    if memory.saved_for_backward_nbytes is not None:
-        saved = f"{exact(memory.saved_for_backward_nbytes)} kept by autograd, parameters apart"
-        lines.insert(-2, ("for backward", saved))
     cache = cache_report(trace)
-    if cache is not None:
-        lines.insert(-2, ("cache", _cache(cache)))
-    notes = (*_kernel_notes(trace), *_module_notes(trace), *trace.notes)
+    uncounted = [*_uncounted_flops(not_counted(trace.ops)), *memory.not_counted]
+    lines = [
+        *memory_lines(memory, trace),
+        *([("cache", _cache(cache))] if cache is not None else []),
+        ("FLOPs", _flops(trace)),
+        *([("not counted", "; ".join(uncounted))] if uncounted else []),
+    ]
+    notes = (*attention_notes(trace), *_module_notes(trace), *memory_notes(trace), *trace.notes)
     lines += [("note", note) for note in notes]
-    return Footer(tuple(lines), memory.peak_at)
+    return Footer(tuple(lines), (memory.peak_at, memory.training_peak_at))
 
 
 def _cache(cache: CacheReport) -> str:
@@ -81,16 +80,6 @@ def _cache(cache: CacheReport) -> str:
     )
 
 
-def _kernel_notes(trace: Trace) -> list[str]:
-    """Return what a fused kernel keeps to itself."""
-    return [
-        f"{kernel} holds q, k, v and all scores in scratch of its own: the peak is above this one"
-        if keeps_scores(kernel)
-        else f"the scores were never a tensor: {kernel} computes them piece by piece inside"
-        for kernel in fused_kernels(trace)
-    ]
-
-
 def _module_notes(trace: Trace) -> list[str]:
     """Return what is to be said of modules, once for all that it is true of."""
     places: dict[str, list[str]] = {}
@@ -100,23 +89,14 @@ def _module_notes(trace: Trace) -> list[str]:
     return [f"{', '.join(dict.fromkeys(where))}: {note}" for note, where in places.items()]
 
 
-def _allocated(memory: MemoryReport) -> str:
-    rows, hidden = memory.allocated_nbytes, memory.hidden_nbytes
-    total = f" = {exact(rows + hidden)}" if hidden else ""
-    return f"{exact(rows)} new in rows + {nbytes_text(hidden)} hidden inside ops{total}"
-
-
-def _peak(memory: MemoryReport, trace: Trace) -> str:
-    at = memory.peak_at
-    place = f", at #{at} {trace.tensors[at].name}" if at is not None else ""
-    least = "at least " if any(keeps_scores(kernel) for kernel in fused_kernels(trace)) else ""
-    return f"{least}{exact(memory.peak_nbytes)} at once above parameters and inputs{place}"
-
-
 def _flops(trace: Trace) -> str:
     if all(op.flops is None for op in trace.ops) and not_counted(trace.ops):
         return "not counted: no op of this run has a formula"
-    return f"{total_flops(trace.ops):,} ({CONVENTION})"
+    if all(op.phase == "forward" for op in trace.ops):
+        return f"{total_flops(trace.ops):,} ({CONVENTION})"
+    sums = ((phase, total_flops(trace.ops, phase)) for phase in get_args(Phase))
+    parts = [f"{flops:,} {phase}" for phase, flops in sums if flops]
+    return f"{' + '.join(parts)} ({CONVENTION})"
 
 
 def _uncounted_flops(names: tuple[str, ...]) -> list[str]:

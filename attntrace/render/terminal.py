@@ -14,10 +14,11 @@ from attntrace.record import Trace
 from attntrace.render.columns import Column
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
 from attntrace.render.text import failure_lines, indented
+from attntrace.render.timeline import BLOCK, PLAIN_BLOCK, timeline_lines
 
 _GAP = 2
 _LONGEST_NAME = 40  # whole anywhere but on a terminal
-_STYLE = {"module": "bold", "kernel": "dim", "tensor": ""}
+_STYLE = {"phase": "bold underline", "module": "bold", "kernel": "dim", "tensor": ""}
 
 
 def print_report(trace: Trace, view: View, console: Console) -> None:
@@ -26,12 +27,18 @@ def print_report(trace: Trace, view: View, console: Console) -> None:
     Where it is too narrow, columns go, but never the shape and none that was asked for.
     """
     sheet = sheet_of(trace, view)
-    page = _Page(sheet, console.width)
+    width = console.width
+    page = _Page(sheet, width)
     console.width = max(console.width, page.width)
     console.print(Text(sheet.heading, style="bold"), soft_wrap=True)
     console.print(page.table(), soft_wrap=True, crop=False)
     for line in page.footer():
         console.print(line, soft_wrap=True)
+    if view.timeline:
+        console.print()
+        block = PLAIN_BLOCK if console.options.ascii_only else BLOCK
+        for drawn in timeline_lines(trace, width, block):
+            console.print(Text(drawn), soft_wrap=True)
     if trace.failure is not None:
         panel = "\n".join(["", *failure_lines(trace.failure)])
         console.print(Text(panel, style="bold red"), soft_wrap=True)

@@ -8,6 +8,7 @@ from unicodedata import east_asian_width
 from attntrace.record import Failure, Trace
 from attntrace.render.columns import Column
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
+from attntrace.render.timeline import timeline_lines
 from attntrace.render.units import shape_text
 
 _GAP = "  "
@@ -17,6 +18,8 @@ def to_text(trace: Trace, view: View) -> str:
     """Return the whole report as plain text."""
     sheet = sheet_of(trace, view)
     lines = [sheet.heading, *_table(sheet), *_footer(sheet)]
+    if view.timeline:
+        lines += ["", *timeline_lines(trace)]
     if trace.failure is not None:
         lines += ["", *failure_lines(trace.failure)]
     return "\n".join(line.rstrip() for line in lines) + "\n"

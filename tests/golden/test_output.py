@@ -45,6 +45,8 @@ def portable(text):
         ("multi_head_kernel.txt", ["--heads", "4", "--level", "kernel", "--explain"]),
         ("multi_head_module.txt", ["--heads", "4", "--level", "module"]),
         ("multi_head_grad.txt", ["--heads", "4", "--grad", "--columns", "#,tensor,bytes,new,hidden,flops,inputs"]),
+        ("multi_head_train.txt", ["--heads", "4", "--train", "--grad"]),
+        ("timeline.txt", ["--heads", "4", "--train", "--grad", "--timeline", "--columns", "#,tensor,saved,alive,grad,scratch"]),
         ("sdpa.txt", ["--heads", "4", "--impl", "sdpa"]),
         ("torch.txt", ["configs/multi-head-torch.yaml"]),
         ("multi_head.md", ["--heads", "4", "--format", "markdown"]),

@@ -5,12 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import fields
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
+from attntrace.analysis.hidden import Copy
+from attntrace.analysis.memory import Moment
+from attntrace.analysis.timeline import Alive
 from attntrace.render import COLUMNS, View, to_csv, to_html, to_json, to_markdown
-from tests.builders import fake_failure, fake_row, fake_trace
+from attntrace.render.timeline import timeline_lines
+from tests.builders import fake_failure, fake_row, fake_trace, fake_training
 
 CSV = """\
 #,tensor,op,shape,axes,dtype,memory,from
@@ -37,6 +43,7 @@ Scores: batch 13 tokens 100 dim 49 \\| eval, no grad \\| cpu (x86\\_64) \\| floa
 - **FLOPs**: 41,100,800 (2 per multiply-add, matrix products only)
 - **not counted**: scratch inside kernels
 """
+WORKED_OUT = ("memory", "timeline", "alive_at_peak", "copies", "kernel", "flops")
 HOSTILE = "<b>a|b</b>\n*&`_"
 EVERY = View(level="kernel", columns=tuple(COLUMNS), explain=False)
 
@@ -124,10 +131,40 @@ def test_html_is_well_formed_whatever_it_holds():
     assert [len(row) for row in tree.findall(".//tr")] == [9, 9]
 
 
+@pytest.mark.parametrize("kind", [Moment, Alive, Copy])
+def test_the_documentation_names_every_field_of_what_is_worked_out(kind):
+    """docs/trace-json.md has each field of what is worked out from the facts."""
+    text = (Path(__file__).parents[2] / "docs" / "trace-json.md").read_text(encoding="utf-8")
+    section = text.split(f"## {kind.__name__}\n")[1].split("\n## ")[0]
+    assert [item.name for item in fields(kind) if f"`{item.name}`" not in section] == []
+
+
+def test_markdown_has_the_timeline_as_code():
+    """The drawing is a block of code, in which nothing is escaped."""
+    shown = to_markdown(fake_training(), View(timeline=True))
+    drawn = shown.split("```text\n")[1].split("\n```\n")[0]
+    assert drawn.splitlines() == timeline_lines(fake_training())
+    assert "```" not in to_markdown(fake_training(), View())
+
+
+def test_html_has_the_timeline_as_it_stands():
+    """The drawing keeps its blanks in HTML, and its names are escaped."""
+    shown = to_html(hostile_trace(), View(timeline=True))
+    assert "<pre>timeline: the run allocated nothing</pre>" in shown
+
+
+def test_csv_of_training_has_a_line_a_tensor():
+    """Headings of phases and modules are no lines of CSV; what is saved and gradients are numbers."""
+    rows = list(csv.DictReader(StringIO(to_csv(fake_training(), View()))))
+    assert [row["#"] for row in rows] == ["0", "1", "2", "3", "4", "5"]
+    assert [row["saved"] for row in rows] == ["", "998400", "", "", "", ""]
+    assert [row["grad"] for row in rows] == ["", "", "", "520000", "", ""]
+
+
 def test_json_is_the_facts_and_what_follows_from_them():
-    """JSON holds every fact, the memory report, the kernel and the FLOPs."""
+    """JSON holds every fact, the memory report, the timeline, the kernel and the FLOPs."""
     document = json.loads(to_json(fake_trace()))
-    added = {key: document.pop(key) for key in ("memory", "kernel", "flops")}
+    added = {key: document.pop(key) for key in WORKED_OUT}
     assert document == json.loads(json.dumps(fake_trace().to_dict()))
     assert added["memory"] == {
         "parameters": 9_408,
@@ -145,4 +182,18 @@ def test_json_is_the_facts_and_what_follows_from_them():
         "training_peak_at": None,
         "not_counted": ["scratch inside kernels"],
     }
+    assert added["timeline"] == [
+        {"clock": 0, "row": 1, "phase": "forward", "nbytes": 998_400, "scratch_nbytes": 0},
+        {"clock": 1, "row": 3, "phase": "forward", "nbytes": 1_331_200, "scratch_nbytes": 0},
+        {"clock": 2, "row": 3, "phase": "forward", "nbytes": 1_851_200, "scratch_nbytes": 0},
+        {"clock": 3, "row": None, "phase": "forward", "nbytes": 1_518_400, "scratch_nbytes": 0},
+    ]
+    assert added["alive_at_peak"][1:3] == [
+        {"storage_id": 4, "name": "scores", "row": 3, "kind": "activations", "nbytes": 520_000},
+        {
+            "storage_id": 3, "name": "hidden in matmul", "row": 3, "kind": "temporaries",
+            "nbytes": 332_800,
+        },
+    ]  # fmt: skip
+    assert added["copies"] == []
     assert (added["kernel"], added["flops"]) == (None, 41_100_800)

@@ -1,0 +1,53 @@
+"""What each row costs beyond its own bytes: what autograd keeps of it, and until when it lives."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from attntrace.analysis.memory import phase_of
+from attntrace.record import StorageRecord, Trace
+
+
+@dataclass(slots=True)
+class RowCost:
+    """Bytes are None where they were not measured or there is nothing to measure."""
+
+    saved_nbytes: int | None = None
+    """What autograd keeps of the storages that the row shows first or hides, parameters apart."""
+    gradient_nbytes: int | None = None
+    scratch_nbytes: int | None = None
+    """Sum over the row's ops of what their kernels took for themselves."""
+    alive: str = ""
+    """Until when the storage lives that the row shows first: "#12", "to the end"."""
+
+
+def row_costs(trace: Trace) -> defaultdict[int, RowCost]:
+    """Return what each row costs, by its number; a row without an entry costs nothing more."""
+    costs: defaultdict[int, RowCost] = defaultdict(RowCost)
+    for life in trace.storages:
+        if life.row is None:
+            continue
+        cost = costs[life.row]
+        if life.saved_for_backward and life.owner != "parameter":
+            cost.saved_nbytes = (cost.saved_nbytes or 0) + life.nbytes
+        if life.born is not None and trace.tensors[life.row].storage_id == life.id:
+            cost.alive = _until(trace, life)
+    for row in trace.tensors:
+        if row.gradient_of is not None:
+            costs[row.gradient_of].gradient_nbytes = row.nbytes
+    for op in trace.ops:
+        if op.row is not None and op.scratch_nbytes is not None:
+            cost = costs[op.row]
+            cost.scratch_nbytes = (cost.scratch_nbytes or 0) + op.scratch_nbytes
+    return costs
+
+
+def _until(trace: Trace, life: StorageRecord) -> str:
+    if life.died is None:
+        return "to the end"
+    late = "backward" in trace.began and life.died > trace.began["backward"]
+    at = f"#{life.died_row}" if life.died_row is not None else ""
+    if late and phase_of(trace, life) == "forward":
+        return f"until backward {at}".rstrip()
+    return at
