@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -9,12 +10,18 @@ from typing import Annotated
 
 import typer
 
+from attntrace.cli.compare import compare_command
 from attntrace.cli.exits import EXIT_CODES, report_bug
 from attntrace.cli.fields import fields_command
+from attntrace.cli.max import max_command
 from attntrace.cli.presets import presets_command
 from attntrace.cli.run import run_command
 from attntrace.cli.schema import schema_command
+from attntrace.cli.stop import stoppable
 from attntrace.version import __version__
+
+SELDOM = 1000
+"""Collections of the middle generation for one of the oldest; Python's default is 10."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +30,8 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 app.command("run", epilog=EXIT_CODES)(run_command)
+app.command("compare", epilog=EXIT_CODES)(compare_command)
+app.command("max", epilog=EXIT_CODES)(max_command)
 app.command("presets", epilog=EXIT_CODES)(presets_command)
 app.command("fields", epilog=EXIT_CODES)(fields_command)
 app.command("schema", epilog=EXIT_CODES)(schema_command)
@@ -46,11 +55,17 @@ def attntrace(
 
 def main() -> None:
     """Run the command line; the exit code is documented in `--help`."""
+    # half a million objects of torch's live as long as we do: look through them all more seldom
+    gc.set_threshold(*gc.get_threshold()[:2], SELDOM)
     # pydantic looks for plugins in every installed package, a tenth of our start-up; we use none
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    os.environ.setdefault(
+        "KINETO_LOG_LEVEL", "99"
+    )  # torch's profiler says when it starts and stops
     # torch warns of a missing NumPy, which attntrace does not need
     warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
-    try:
-        app()
-    except Exception as error:
-        sys.exit(report_bug(error))
+    with stoppable():
+        try:
+            app()
+        except Exception as error:
+            sys.exit(report_bug(error))

@@ -9,12 +9,16 @@ from contextlib import contextmanager
 
 import typer
 
+from attntrace.cli.stop import stopped
 from attntrace.errors import AttntraceError, SettingsError
 
+OVER = 1
+"""Over the budget."""
 BUG = 101
 EXIT_CODES = (
-    "Exit codes: 0 fine; 1 a check found a difference; 2 bad flags, settings or files, or a run "
-    "that cannot fit in memory; 3 the block failed to build or to run; 101 a bug in attntrace."
+    "Exit codes: 0 fine; 1 a check found a difference, or over budget; 2 bad flags, settings or "
+    "files, or a run that cannot fit in memory; 3 the block failed to build or to run; 101 a bug "
+    "in attntrace; 130 stopped by Ctrl-C."
 )
 
 
@@ -23,6 +27,8 @@ def exit_codes(debug: bool) -> Iterator[None]:
     """Turn an error of ours into its message and its exit code."""
     try:
         yield
+    except KeyboardInterrupt:
+        raise typer.Exit(stopped()) from None
     except AttntraceError as error:
         if debug:
             traceback.print_exc()

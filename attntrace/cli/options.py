@@ -36,6 +36,16 @@ File = Annotated[
         autocompletion=complete.settings,
     ),
 ]
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[FILE.yaml|PRESET]...",
+        help="Settings to compare; flags win over each.",
+        show_default=False,
+        readable=False,
+        autocompletion=complete.settings,
+    ),
+]
 Component = Annotated[
     str | None,
     typer.Argument(
@@ -72,6 +82,12 @@ Skip = Annotated[
 Impl = Annotated[
     Text, _flag("--impl", "IMPL", LAYER, "eager, sdpa, or torch: nn.MultiheadAttention (eager).")
 ]
+Dropout = Annotated[
+    Text, _flag("--dropout", "RATE", LAYER, "Dropout of the probabilities, in train mode (0).")
+]
+Mask = Annotated[
+    Text, _flag("--mask", "MASK", LAYER, "none, or any of causal, padding, sliding (none).")
+]
 Sets = Annotated[
     list[str] | None, _flag("--set", "PATH=VALUE", LAYER, "Any setting, as in YAML; repeatable.")
 ]
@@ -79,12 +95,30 @@ Sets = Annotated[
 Device = Annotated[
     Text, _flag("--device", "DEVICE", RUN, "cpu, cuda[:N], mps, or meta: allocates nothing (cpu).")
 ]
+Target = Annotated[
+    Text, _flag("--as", "DEVICE", RUN, "What a run on meta speaks for: cpu or cuda (cpu).")
+]
 DType = Annotated[
     Text, _flag("--dtype", "DTYPE", RUN, "float64, float32, bfloat16 or float16 (float32).")
 ]
 Seed = Annotated[Text, _flag("--seed", "N", RUN, "Seed of weights and input (0).")]
 Train = Annotated[Switch, _switch("--train/--eval", RUN, "Mode of the modules (eval).")]
-Grad = Annotated[Switch, _switch("--grad/--no-grad", RUN, "Record for backward (no).")]
+Grad = Annotated[Switch, _switch("--grad/--no-grad", RUN, "Follow backward, too (no).")]
+Optimizer = Annotated[
+    Text, _flag("--optimizer", "NAME", RUN, "sgd, adam, adamw ...: its state and step, too (none).")
+]
+Checkpoint = Annotated[
+    Switch,
+    _switch("--checkpoint/--no-checkpoint", RUN, "Recompute each layer in backward (no)."),
+]
+
+Measure = Annotated[
+    bool, _switch("--measure", RUN, "Measure scratch inside kernels; takes longer (no).")
+]
+Budget = Annotated[
+    Text, _flag("--budget", "SIZE", RUN, "Memory to fit in, such as 80GiB or 24GB; else exit 1.")
+]
+For = Annotated[str, _flag("--for", "SIZE", RUN, "batch or tokens: what is to be largest (batch).")]
 
 Level = Annotated[
     str,
@@ -94,6 +128,12 @@ Columns = Annotated[
     Text, _flag("--columns", "A,B,...", SHOW, "Which columns; `--columns help` lists them.")
 ]
 Explain = Annotated[bool, _switch("--explain", SHOW, "Add the formula of each tensor.")]
+Fold = Annotated[
+    bool, _switch("--fold/--no-fold", SHOW, "Show layers that repeat once (yes; in tables alone).")
+]
+Timeline = Annotated[
+    bool, _switch("--timeline", SHOW, "Draw live bytes over rows, and what is alive at the peak.")
+]
 Format = Annotated[str, _flag("--format", "FORMAT", SHOW, "table, json, csv or markdown (table).")]
 TableFormat = Annotated[str, _flag("--format", "FORMAT", SHOW, "table, markdown or json (table).")]
 Output = Annotated[

@@ -12,7 +12,7 @@ import typer
 
 from attntrace.errors import AttntraceError, Problem
 
-_PLAIN = str.maketrans({"─": "-", "·": ".", "…": "~"})
+_PLAIN = str.maketrans({"─": "-", "·": ".", "…": "~", "█": "#"})
 
 
 def deliver(text: str, output: Path | None) -> None:

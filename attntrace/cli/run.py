@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import typer
 
 from attntrace.cli import options
-from attntrace.cli.exits import exit_codes
+from attntrace.cli.exits import OVER, exit_codes
+from attntrace.cli.fit import Verdict, budget_from, verdict
 from attntrace.cli.output import deliver, unwritable
+from attntrace.cli.request import Given, loaded_from, said, with_settings
 from attntrace.errors import ForwardError, Problem, SettingsError
 
 if TYPE_CHECKING:
@@ -18,55 +22,19 @@ if TYPE_CHECKING:
     from attntrace.render import View
     from attntrace.spec import Loaded
 
-# Every flag that sets a field of the spec, and the field.
-FIELDS = {
-    "block": "block",
-    "batch": "batch",
-    "tokens": "tokens",
-    "dim": "dim",
-    "chan": "chan",
-    "heads": "heads",
-    "kv_heads": "kv_heads",
-    "head_dim": "head_dim",
-    "layers": "layers",
-    "qkv_bias": "attention.qkv_bias",
-    "qk_scale": "attention.qk_scale",
-    "skip": "attention.skip",
-    "impl": "attention.impl",
-    "device": "run.device",
-    "dtype": "run.dtype",
-    "seed": "run.seed",
-    "train": "run.mode",
-    "grad": "run.grad",
-}
 FORMATS = ("table", "json", "csv", "markdown")
 
 
+@with_settings(file=options.File)
 def run_command(
-    context: typer.Context,
-    file: options.File = None,
-    block: options.Block = None,
-    batch: options.Batch = None,
-    tokens: options.Tokens = None,
-    dim: options.Dim = None,
-    chan: options.Chan = None,
-    heads: options.Heads = None,
-    kv_heads: options.KvHeads = None,
-    head_dim: options.HeadDim = None,
-    layers: options.Layers = None,
-    qkv_bias: options.QkvBias = None,
-    qk_scale: options.QkScale = None,
-    skip: options.Skip = None,
-    impl: options.Impl = None,
-    sets: options.Sets = None,
-    device: options.Device = None,
-    dtype: options.DType = None,
-    seed: options.Seed = None,
-    train: options.Train = None,
-    grad: options.Grad = None,
+    given: Given,
+    measure: options.Measure = False,
+    budget: options.Budget = None,
     level: options.Level = "op",
     columns: options.Columns = None,
     explain: options.Explain = False,
+    fold: options.Fold = True,
+    timeline: options.Timeline = False,
     format: options.Format = "table",
     output: options.Output = None,
     show_config: options.ShowConfig = False,
@@ -80,15 +48,17 @@ def run_command(
         if columns == "help":
             deliver(_column_help(), None)
             return
-        loaded, view = _request(context.params)
-        for note in loaded.notes:
-            typer.echo(f"attntrace: note: {note}", err=True)
+        loaded, view = _request(given)
+        said(loaded)
         if show_config:
             from attntrace.spec import show
 
             deliver(show(loaded), output)
             return
-        _run(loaded, view, format, output)
+        shown = _Shown(view, format, output)
+        over = _run(loaded, shown, measure, budget)
+        if over:
+            raise typer.Exit(OVER)
 
 
 def _column_help() -> str:
@@ -97,38 +67,27 @@ def _column_help() -> str:
     return "".join(f"{column.key:10} {column.meaning}\n" for column in COLUMNS.values())
 
 
-def _request(given: dict[str, Any]) -> tuple[Loaded, View]:
+def _request(given: Given) -> tuple[Loaded, View]:
     """Return the spec and the view that the flags ask for; SettingsError with every problem."""
     from attntrace.render import DEFAULT, View
-    from attntrace.spec import load
 
     columns = tuple(c.strip() for c in given["columns"].split(",")) if given["columns"] else DEFAULT
     problems = [*_bad_choices(given, columns)]
+    budget_from(given["budget"], problems)
     output = given["output"]
     if output is not None and (problem := unwritable(output)):
         problems.append(problem)
     try:
-        loaded = load(given["file"], sets=given["sets"] or (), flags=_spec_flags(given))
+        loaded = loaded_from(given)
     except SettingsError as error:
         raise SettingsError([*error.problems, *problems]) from None
     if problems:
         raise SettingsError(problems)
-    return loaded, View(level=given["level"], columns=columns, explain=given["explain"])
+    wanted = {name: given[name] for name in ("level", "explain", "fold", "timeline")}
+    return loaded, View(columns=columns, **wanted)
 
 
-def _spec_flags(given: dict[str, Any]) -> dict[str, str]:
-    """Return the text of each given flag under the path of its field."""
-    texts = {}
-    for name, path in FIELDS.items():
-        value = given[name]
-        if name == "train" and value is not None:
-            value = "train" if value else "eval"
-        if value is not None:
-            texts[path] = str(value).lower() if isinstance(value, bool) else value
-    return texts
-
-
-def _bad_choices(given: dict[str, Any], columns: tuple[str, ...]) -> list[Problem]:
+def _bad_choices(given: Given, columns: tuple[str, ...]) -> list[Problem]:
     from attntrace.render import COLUMNS
     from attntrace.render.sheet import Level
 
@@ -137,6 +96,9 @@ def _bad_choices(given: dict[str, Any], columns: tuple[str, ...]) -> list[Proble
         if given[name] not in choices:
             message = f"{name} must be one of {', '.join(choices)}; got {given[name]!r}"
             problems.append(Problem(name, message, f"--{name} {given[name]}"))
+    if given["timeline"] and given["format"] == "csv":
+        message = "csv has rows alone; use table, markdown, or json, which has the timeline anyway"
+        problems.append(Problem("timeline", message, "--timeline --format csv"))
     unknown = [column for column in columns if column not in COLUMNS]
     if unknown:
         message = f"no column {', '.join(map(repr, unknown))}; there are {', '.join(COLUMNS)}"
@@ -144,21 +106,38 @@ def _bad_choices(given: dict[str, Any], columns: tuple[str, ...]) -> list[Proble
     return problems
 
 
-def _run(loaded: Loaded, view: View, format: str, output: Path | None) -> None:
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """How a trace is shown, and where."""
+
+    view: View
+    format: str
+    output: Path | None
+
+
+def _run(loaded: Loaded, shown: _Shown, measure: bool, budget: str | None) -> bool:
+    """Run, and show it; return whether it was over the budget."""
     from attntrace import api
 
     try:
-        trace = api.run(loaded.spec)
+        trace = api.run(loaded.spec, measure=measure)
     except SettingsError as error:
         raise loaded.placed(error) from None
     except ForwardError as error:
-        _show(error.trace, view, format, output)
+        _show(error.trace, shown)
         raise
-    _show(trace, view, format, output)
+    nbytes = budget_from(budget, [])
+    judged = None if nbytes is None else verdict(loaded, trace.facts, nbytes)
+    _show(trace, shown, judged)
+    return judged is not None and judged.over
 
 
-def _show(trace: Trace, view: View, format: str, output: Path | None) -> None:
+def _show(trace: Trace, shown: _Shown, judged: Verdict | None = None) -> None:
     from attntrace import render
+
+    view, format, output = shown.view, shown.format, shown.output
+    more = judged.lines() if judged else ()
+    view = replace(view, more=more)
 
     if format == "table" and output is None and sys.stdout.isatty():
         from rich.console import Console
@@ -166,7 +145,16 @@ def _show(trace: Trace, view: View, format: str, output: Path | None) -> None:
         render.print_report(trace.facts, view, Console())
         return
     if format == "json":
-        deliver(trace.to_json(), output)
+        deliver(_json(trace, judged), output)
         return
+    for name, line in more if format == "csv" else ():
+        typer.echo(f"attntrace: {name}: {line}", err=True)
     write = {"table": render.to_text, "csv": render.to_csv, "markdown": render.to_markdown}[format]
     deliver(write(trace.facts, view), output)
+
+
+def _json(trace: Trace, judged: Verdict | None) -> str:
+    if judged is None:
+        return trace.to_json()
+    document = {**json.loads(trace.to_json()), "budget": judged.facts()}
+    return json.dumps(document, indent=1) + "\n"

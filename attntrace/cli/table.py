@@ -17,16 +17,22 @@ FORMATS = ("table", "markdown", "json")
 Rows = Sequence[Sequence[str]]
 
 
-def check(format: str, output: Path | None) -> None:
+def check(format: str, output: Path | None, formats: Sequence[str] = FORMATS) -> None:
     """Refuse a format that there is not, and a file that cannot be written. SettingsError."""
-    problems = []
-    if format not in FORMATS:
-        message = f"format must be one of {', '.join(FORMATS)}; got {format!r}"
-        problems.append(Problem("format", message, f"--format {format}"))
+    found = problems(format, output, formats)
+    if found:
+        raise SettingsError(found)
+
+
+def problems(format: str, output: Path | None, formats: Sequence[str] = FORMATS) -> list[Problem]:
+    """Return what is wrong with a format and with where the table is to go."""
+    found = []
+    if format not in formats:
+        message = f"format must be one of {', '.join(formats)}; got {format!r}"
+        found.append(Problem("format", message, f"--format {format}"))
     if output is not None and (problem := unwritable(output)):
-        problems.append(problem)
-    if problems:
-        raise SettingsError(problems)
+        found.append(problem)
+    return found
 
 
 def plain(head: Sequence[str], rows: Rows, numbers: Sequence[str] = ()) -> str:

@@ -1,0 +1,201 @@
+"""`attntrace compare`: one block run many ways, side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+from attntrace.cli import options, table
+from attntrace.cli.exits import exit_codes
+from attntrace.cli.output import deliver
+from attntrace.cli.progress import progress
+from attntrace.cli.request import SETTINGS, Given, flags_of, with_settings
+from attntrace.errors import AttntraceError, SettingsError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from attntrace.render.compare import Compared, Variant
+    from attntrace.spec import Loaded
+
+FORMATS = ("table", "json", "csv", "markdown")
+
+
+class Way(NamedTuple):
+    """One way to run a block, called by what sets it apart from the others."""
+
+    label: str
+    file: Path | None
+    sets: tuple[str, ...]
+    flags: dict[str, str]
+
+
+@with_settings(files=options.Files)
+def compare_command(
+    given: Given,
+    format: options.Format = "table",
+    output: options.Output = None,
+    debug: options.Debug = False,
+) -> None:
+    """Run a block many ways, forward and backward, and show what each takes and why.
+
+    Any flag and any --set may have several values, separated by commas; [a,b] is one value. Runs
+    are in train mode and followed backward, unless --no-grad or --eval says otherwise.
+
+    Examples: attntrace compare --heads 4 --impl eager,sdpa,torch; attntrace compare gpt2 bert-base
+    """
+    with exit_codes(debug):
+        table.check(format, output, FORMATS)
+        compared, failed = _run(list(ways(given)))
+        _show(compared, format, output)
+        if failed:
+            raise typer.Exit(failed)
+
+
+def ways(given: Given) -> Iterator[Way]:
+    """Yield every combination of the files and of the values that the flags have."""
+    flags = flags_of(given)
+    names = {SETTINGS[name].path: name.replace("_", "-") for name in SETTINGS}
+    choices: list[list[tuple[str, str, str]]] = [
+        [(path, names[path], value) for value in _values(text)] for path, text in flags.items()
+    ]
+    for text in given["sets"] or ():
+        path, equals, value = text.partition("=")
+        values = _split(value) if equals else [""]
+        choices.append([("", path, f"{path}{equals}{one}") for one in values])
+    files = given["files"] or [None]
+    for file, *chosen in product(files, *choices):
+        yield Way(
+            label=_label(file if len(files) > 1 else None, chosen, choices) or str(file or "block"),
+            file=file,
+            sets=tuple(value for path, _, value in chosen if not path),
+            flags={path: value for path, _, value in chosen if path},
+        )
+
+
+def _label(file: Path | None, chosen: list[Any], choices: list[Any]) -> str:
+    apart = [str(file)] if file is not None else []
+    for (path, name, value), every in zip(chosen, choices, strict=True):
+        if len(every) > 1:
+            apart.append(f"{name} {value}" if path else value.replace("=", " ", 1))
+    return ", ".join(apart)
+
+
+def _split(text: str) -> list[str]:
+    """Return the values of a text: parts between the commas that are in no bracket."""
+    return [part.strip() for part in re.findall(r"(?:\[[^\]]*\]|[^,\[])+|(?<=,)(?=,|$)", text)]
+
+
+def _values(text: str) -> list[str]:
+    """Return the values of a flag, of which [a,b] is one."""
+    return [part.strip("[]") for part in _split(text)] or [text]
+
+
+def _loaded(way: Way) -> Loaded:
+    """Return the settings of one way, followed backward in train mode where nobody says more."""
+    from attntrace.spec import load
+
+    asked = load(way.file, sets=way.sets, flags=way.flags)
+    run: dict[str, Any] = {}
+    if "run.grad" not in asked.given:
+        run["grad"] = True
+    if "run.mode" not in asked.given and run.get("grad", asked.spec.run.grad):
+        run["mode"] = "train"
+    return load(way.file, sets=way.sets, flags=way.flags, run=run) if run else asked
+
+
+def _run(found: list[Way]) -> tuple[Compared, int]:
+    """Return the runs side by side, and the exit code that a failed one asks for.
+
+    Raises:
+        AttntraceError: not one of them could run.
+
+    """
+    from attntrace.render.compare import Compared, Refused
+
+    errors: list[tuple[Way, AttntraceError]] = []
+    variants: list[Variant] = []
+    with progress(len(found)) as say:
+        for way in found:
+            say(way.label)
+            try:
+                variants.append(_variant(way))
+            except AttntraceError as error:
+                errors.append((way, error))
+    if not variants:
+        raise _together([error for _, error in errors])
+    failed = max((e.exit_code for _, e in errors if not isinstance(e, SettingsError)), default=0)
+    refused = [Refused(way.label, str(error).replace("\n", "; ")) for way, error in errors]
+    return Compared(variants, refused), failed
+
+
+def _variant(way: Way) -> Variant:
+    from attntrace.render.compare import Variant
+
+    loaded = _loaded(way)
+    from attntrace import api
+
+    try:
+        return Variant(way.label, api.run(loaded.spec).facts)
+    except SettingsError as error:
+        raise loaded.placed(error) from None
+
+
+def _together(errors: list[AttntraceError]) -> AttntraceError:
+    """Return one error that says what is wrong with all ways."""
+    if not all(isinstance(error, SettingsError) for error in errors):
+        return next(error for error in errors if not isinstance(error, SettingsError))
+    problems = (p for error in errors if isinstance(error, SettingsError) for p in error.problems)
+    return SettingsError(list(dict.fromkeys(problems)))
+
+
+def _show(compared: Compared, format: str, output: Path | None) -> None:
+    from attntrace.render.compare import to_csv, to_json
+
+    if format == "table" and table.on_terminal(output):
+        _print(compared)
+    elif format in ("json", "csv"):
+        deliver((to_json if format == "json" else to_csv)(compared), output)
+    else:
+        deliver(_text(compared, format), output)
+
+
+def _text(compared: Compared, format: str) -> str:
+    """Return the table and the sentences, plain or in Markdown."""
+    mark, write = ("*{}", table.plain) if format == "table" else ("**{}**", table.markdown)
+    rows = [[mark.format(c.text) if c.best else c.text for c in row] for row in compared.rows()]
+    parts = [compared.heading, write(compared.head, rows, compared.numbers).rstrip("\n")]
+    for title, lines in compared.lines():
+        parts.append("\n".join([title, *(f"- {line}" for line in lines)]))
+    return ("\n\n" if format == "markdown" else "\n").join(parts) + "\n"
+
+
+def _print(compared: Compared) -> None:
+    """Print to a terminal: the best of each column bold; the table is never cut."""
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    shown = _table(compared)
+    least = Measurement.get(console, console.options.update(width=10_000), shown).minimum
+    console.print(Text(compared.heading, style="bold"), soft_wrap=True)
+    console.print(shown, width=max(console.width, least), crop=False, soft_wrap=True)
+    for title, lines in compared.lines():
+        console.print(Text(title, style="bold"))
+        for line in lines:
+            console.print(Text(f"- {line}"))
+
+
+def _table(compared: Compared) -> Table:
+    from rich.text import Text
+
+    shown = table.wrapped(compared.head, [], compared.numbers)
+    for row in compared.rows():
+        shown.add_row(*(Text(cell.text, style="bold green" if cell.best else "") for cell in row))
+    return shown

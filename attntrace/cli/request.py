@@ -1,0 +1,107 @@
+"""The flags that are settings, shared by every command that runs a block; and what they ask for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+from attntrace.cli import options
+
+if TYPE_CHECKING:
+    from attntrace.spec import Loaded
+
+Given = dict[str, Any]
+"""The value of every flag and argument of a command, by the name of its parameter."""
+Command = Callable[..., None]
+
+
+class Flag(NamedTuple):
+    """A flag that sets a field of the spec."""
+
+    path: str
+    declared: Any
+
+
+SETTINGS = {
+    "block": Flag("block", options.Block),
+    "batch": Flag("batch", options.Batch),
+    "tokens": Flag("tokens", options.Tokens),
+    "dim": Flag("dim", options.Dim),
+    "chan": Flag("chan", options.Chan),
+    "heads": Flag("heads", options.Heads),
+    "kv_heads": Flag("kv_heads", options.KvHeads),
+    "head_dim": Flag("head_dim", options.HeadDim),
+    "layers": Flag("layers", options.Layers),
+    "qkv_bias": Flag("attention.qkv_bias", options.QkvBias),
+    "qk_scale": Flag("attention.qk_scale", options.QkScale),
+    "skip": Flag("attention.skip", options.Skip),
+    "impl": Flag("attention.impl", options.Impl),
+    "dropout": Flag("attention.dropout", options.Dropout),
+    "mask": Flag("mask.kind", options.Mask),
+    "device": Flag("run.device", options.Device),
+    "target": Flag("run.target", options.Target),
+    "dtype": Flag("run.dtype", options.DType),
+    "seed": Flag("run.seed", options.Seed),
+    "train": Flag("run.mode", options.Train),
+    "grad": Flag("run.grad", options.Grad),
+    "optimizer": Flag("run.optimizer", options.Optimizer),
+    "checkpoint": Flag("run.checkpoint", options.Checkpoint),
+}
+
+
+def with_settings(**argument: Any) -> Callable[[Command], Command]:
+    """Return what gives a command an argument, the flags of SETTINGS and `--set`, besides its own.
+
+    The command is called with all values as its first argument, `given`, then with its own.
+    """
+
+    def decorate(command: Command) -> Command:
+        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            command(given, **{parameter.name: given[parameter.name] for parameter in own})
+
+        declared = argument | {name: flag.declared for name, flag in SETTINGS.items()}
+        shared = [
+            _parameter(name, kind) for name, kind in (declared | {"sets": options.Sets}).items()
+        ]
+        named = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        run.__signature__ = inspect.Signature([*shared, *named])  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _parameter(name: str, declared: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=None, annotation=declared)
+
+
+def loaded_from(given: Given) -> Loaded:
+    """Return the spec that a file, `--set` and the flags ask for. SettingsError otherwise."""
+    from attntrace.spec import load
+
+    return load(given["file"], sets=given["sets"] or (), flags=flags_of(given))
+
+
+def said(loaded: Loaded) -> None:
+    """Say on stderr what of the settings was left out."""
+    for note in loaded.notes:
+        typer.echo(f"attntrace: note: {note}", err=True)
+
+
+def flags_of(given: Given) -> dict[str, str]:
+    """Return the text of each given flag under the path of its field."""
+    texts = {}
+    for name, flag in SETTINGS.items():
+        value = given[name]
+        if name == "train" and value is not None:
+            value = "train" if value else "eval"
+        if value is not None:
+            texts[flag.path] = str(value).lower() if isinstance(value, bool) else value
+    return texts

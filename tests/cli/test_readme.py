@@ -1,0 +1,31 @@
+"""What the README shows of the other commands is what they print."""
+
+from __future__ import annotations
+
+import platform
+import re
+from pathlib import Path
+
+import pytest
+
+TEXT = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```text\n\$ attntrace ((?:compare|max) [^\n]*)\n(.*?)```", TEXT, re.DOTALL)
+
+
+def portable(text):
+    """Return output with the names of chip and torch version left out."""
+    text = text.replace(f"({platform.machine()})", "(CHIP)").replace("(x86_64)", "(CHIP)")
+    return re.sub(r"torch \d\S*", "torch VERSION", text)
+
+
+def test_there_are_such_blocks():
+    """Both commands are shown with their output, so that the test below shows something."""
+    assert [command.split()[0] for command, _ in BLOCKS] == ["compare", "max"]
+
+
+@pytest.mark.parametrize(("command", "output"), BLOCKS, ids=lambda text: text.split("\n")[0][:40])
+def test_the_readme_shows_real_output(command, output, invoke):
+    """Each block is what its command prints, word for word."""
+    ended = invoke(*command.split())
+    assert (ended.code, ended.err) == (0, "")
+    assert portable(ended.out) == portable(output)
