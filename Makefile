@@ -45,6 +45,7 @@ bench: $(VENV)/ready ## Measure start-up and tracing, as ratios in one run
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.tracing
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.large
 
 golden: $(VENV)/ready ## Write the golden files and the README's output block anew
 	$(BIN)/pytest tests/golden --update-golden
