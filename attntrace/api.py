@@ -20,15 +20,12 @@ from attntrace.errors import ForwardError, Problem, SettingsError, TooLargeError
 if TYPE_CHECKING:
     from torch import nn
 
-    from attntrace.capture import Training
+    from attntrace.capture import Asked
     from attntrace.spec import Spec
 
 FITS_ANYWHERE = 2**26
 """Bytes that a process which could import torch has left."""
-ON_META = (
-    "on meta PyTorch takes fused attention apart: ops, copies and peak are those of the math path, "
-    "not of the kernel that cpu or cuda would run"
-)
+NOTHING_TO_MEASURE = "--measure needs a run that allocates: device cpu or cuda"
 
 
 class Trace:
@@ -179,11 +176,15 @@ def build(spec: Spec | Mapping[str, Any] | str | Path) -> nn.Module:
     return blocks.build(spec)
 
 
-def run(spec: Spec | Mapping[str, Any] | str | Path) -> Trace:
-    """Build the block of a spec, of settings or of a YAML file, run it once on seeded random input, and return the trace.
+def run(spec: Spec | Mapping[str, Any] | str | Path, *, measure: bool = False) -> Trace:
+    """Build the block of a spec, of settings or of a YAML file, run it once, and return the trace.
+
+    The input is random and seeded. With `measure`, what each kernel allocates for itself is
+    measured, too, which takes several times as long.
 
     Raises:
-        SettingsError: a mapping that is no spec, or a device that is not there.
+        SettingsError: a mapping that is no spec, a device that is not there, or one that allocates
+            nothing where that is to be measured.
         TooLargeError: the device has less memory than the run is sure to need.
         BuildError, ForwardError: torch could not build or run it.
 
@@ -191,14 +192,18 @@ def run(spec: Spec | Mapping[str, Any] | str | Path) -> Trace:
     import torch
 
     from attntrace import blocks
-    from attntrace.capture import Training
+    from attntrace.capture import Asked, Training, meter_for
 
     spec = _ready(spec)
+    if measure and spec.run.device == "meta":
+        raise SettingsError([Problem("run.device", NOTHING_TO_MEASURE)])
+    meter = meter_for(spec.run.device) if measure else None
     _refuse_what_cannot_fit(spec)
     block, inputs = blocks.build(spec), blocks.make_inputs(spec)
-    training = Training() if spec.run.grad else None
+    training = Training(blocks.optimizer(spec, block)) if spec.run.grad else None
+    asked = Asked(training, meter, spec.run.target)
     with torch.set_grad_enabled(spec.run.grad):
-        return _observe(block, (), inputs, lambda facts: _of_spec(facts, spec), training)
+        return _observe(block, (), inputs, lambda facts: _of_spec(facts, spec), asked)
 
 
 def _observe(
@@ -206,11 +211,11 @@ def _observe(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     finish: Callable[[record.Trace], record.Trace],
-    training: Training | None = None,
+    asked: Asked | None = None,
 ) -> Trace:
-    from attntrace.capture import observe
+    from attntrace.capture import Asked, observe
 
-    seen = observe(model, args, kwargs, training)
+    seen = observe(model, args, kwargs, asked or Asked())
     notes = seen.notes  # not the output, nor the model
     result = Trace(lambda: finish(notes.facts()), seen.output)
     error = seen.error
@@ -253,8 +258,6 @@ def _refuse_what_cannot_fit(spec: Spec) -> None:
 
 
 def _of_spec(facts: record.Trace, spec: Spec) -> record.Trace:
-    decomposed = spec.run.device == "meta" and spec.attention.impl != "eager"
-    notes = (*facts.notes, ON_META) if decomposed else facts.notes
     environment = replace(facts.environment, dtype=spec.run.dtype)  # ids are whole numbers
     facts = replace(facts, environment=environment)
-    return replace(facts, spec=spec.model_dump(mode="json"), sizes=spec.sizes, notes=notes)
+    return replace(facts, spec=spec.model_dump(mode="json"), sizes=spec.sizes)

@@ -2,6 +2,9 @@
 
 from attntrace.capture.device import available_nbytes as available_nbytes
 from attntrace.capture.device import missing_device as missing_device
+from attntrace.capture.measure import Meter as Meter
+from attntrace.capture.measure import meter_for as meter_for
+from attntrace.capture.observe import Asked as Asked
 from attntrace.capture.observe import Notes as Notes
 from attntrace.capture.observe import Observed as Observed
 from attntrace.capture.observe import observe as observe

@@ -10,12 +10,17 @@ from torch import nn
 
 from attntrace.capture.describe import device_name, dtype_name
 from attntrace.capture.ledger import Row
-from attntrace.record import Environment
+from attntrace.record import Device, Environment
 from attntrace.version import __version__
 
 
-def environment(subject: object, inputs: Sequence[Row]) -> Environment:
-    """Return the environment that `subject` is about to run in, given the rows of its inputs."""
+def environment(
+    subject: object, inputs: Sequence[Row], target: Device | None = None
+) -> Environment:
+    """Return the environment that `subject` is about to run in, given the rows of its inputs.
+
+    A run on meta speaks for `target`, for a CPU where that is None.
+    """
     first = inputs[0] if inputs else None
     device = first.device if first is not None else torch.get_default_device()
     return Environment(
@@ -29,6 +34,7 @@ def environment(subject: object, inputs: Sequence[Row]) -> Environment:
         grad=torch.is_grad_enabled(),
         inference=torch.is_inference_mode_enabled(),
         autocast=_autocast(device.type),
+        target=target or "cpu" if device.type == "meta" else None,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import os
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
@@ -64,8 +65,13 @@ def line_of(site: Site) -> str | None:
 
 def name_at(site: Site, output: int) -> str | None:
     """Return what the author calls output number `output` of a call; None without source."""
-    file, span = site.code.co_filename, _span(site)
-    expressions = _expressions(file, _stamp(file))
+    file = site.code.co_filename
+    return _name(file, _stamp(file), _span(site), output)
+
+
+@lru_cache(maxsize=4096)
+def _name(file: str, stamp: tuple[int, int], span: Span, output: int) -> str | None:
+    expressions = _expressions(file, stamp)
     found = expressions.get(span) or expressions.get((None, span[1], None, span[3]))
     if found is None:
         return None
@@ -87,7 +93,7 @@ def name_at(site: Site, output: int) -> str | None:
 def _stamp(file: str) -> tuple[int, int]:
     """Return what changes when a file does: a notebook's cells have new names instead."""
     try:
-        found = Path(file).stat()
+        found = os.stat(file)  # noqa: PTH116 - for every row, and a Path costs more than the call
     except OSError:
         return len(linecache.getlines(file)), 0
     return found.st_mtime_ns, found.st_size

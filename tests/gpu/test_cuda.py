@@ -7,6 +7,7 @@ import torch
 
 import attntrace
 from attntrace.blocks import make_inputs
+from benchmarks import gpu_memory
 
 pytestmark = [
     pytest.mark.gpu,
@@ -52,3 +53,10 @@ def test_the_bits_are_the_same(impl):
     block, x = attntrace.build(spec), make_inputs(spec)["x"]
     with torch.no_grad():
         assert torch.equal(block(x), attntrace.trace(block, x).output)
+
+
+@pytest.mark.parametrize(("name", "impl", "dtype", "grad"), list(gpu_memory.cases()), ids=str)
+def test_meta_as_cuda_predicts_the_allocators_peak(name, impl, dtype, grad):
+    """Without allocating, within 1 % of max_memory_allocated of the real run."""
+    figures = gpu_memory.measured(gpu_memory.spec_of(name, impl, dtype, grad=grad))
+    assert abs(figures.off) <= gpu_memory.WITHIN, figures

@@ -1,0 +1,68 @@
+"""Python-level calls that run other ops on the target than on meta."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from attntrace.analysis.paths import Target
+from attntrace.capture.attention import SDPA
+from attntrace.capture.fence import unguarded
+from attntrace.capture.target.attention import attention_on
+from attntrace.capture.target.mode import TargetCalls, TargetKernels
+
+aten = torch.ops.aten
+
+
+def calls_on(target: Target, kernels: TargetKernels) -> TargetCalls:
+    """Return the mode that replaces such calls."""
+    instead: dict[Any, Callable[..., Any]] = {SDPA: attention_on(target), torch.tensor: _tensor}
+    calls = TargetCalls(instead)
+    multihead = unguarded(F.multi_head_attention_forward)
+
+    def attend(*args: Any, **kwargs: Any) -> Any:
+        with calls.attached():  # its inside calls what is replaced, too
+            return multihead(*args, **kwargs)
+
+    def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+        if num_classes < 0:  # as many as there are values
+            return F.one_hot(tensor, num_classes)
+        if target.device == "cpu":
+            with kernels.reading(0):
+                [bound.item() for bound in aten.aminmax(tensor)]
+        return _one_hot(tensor, num_classes)
+
+    instead[F.multi_head_attention_forward] = attend
+    instead[F.one_hot] = one_hot
+    if target.device == "cuda":
+        instead[F.dropout] = instead[torch.dropout] = _dropout
+    return calls
+
+
+def _tensor(*args: Any, **kwargs: Any) -> Tensor:
+    made = torch.tensor(*args, **kwargs)
+    return aten.lift_fresh(made) if made.is_meta else made
+
+
+def _one_hot(tensor: Tensor, classes: int) -> Tensor:
+    made = torch.zeros((*tensor.shape, classes), dtype=torch.int64, device=tensor.device)
+    return made.scatter_(-1, tensor.unsqueeze(-1), 1)
+
+
+def _dropout(input: Tensor, p: float = 0.5, *rest: Any, **kwargs: Any) -> Tensor:  # noqa: A002
+    """As `dropout` in ATen's Dropout.cpp, which has one kernel for it on a GPU."""
+    train, inplace = _switches(*rest, **kwargs)
+    if inplace or not train or not 0 < p < 1 or not input.numel():
+        return F.dropout(input, p, train, inplace)
+    return torch.native_dropout(input, p, train)[0]
+
+
+def _switches(
+    train: bool = True, inplace: bool = False, *, training: bool | None = None
+) -> tuple[bool, bool]:
+    """Return whether to drop, and whether in place: `torch.dropout` and `F.dropout` name these."""
+    return train if training is None else training, inplace

@@ -1,0 +1,74 @@
+"""The fused paths of `nn.MultiheadAttention` and `nn.TransformerEncoderLayer`, taken on meta.
+
+Both look at the device of their weights, and on meta leave the path that they would take on the
+target. Here such a module's forward first runs on meta unnoted, and then once more as the target
+runs it: that is what is noted, and what it returns. On meta, the first run computes nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+from attntrace.capture.fence import on_meta_too
+from attntrace.capture.hooks import ModuleWitness, watching_changes
+from attntrace.capture.ledger import Ledger
+from attntrace.capture.target.mode import TargetCalls
+from attntrace.capture.witnesses import KernelWitness
+
+FUSED = (nn.MultiheadAttention.forward, nn.TransformerEncoderLayer.forward)
+
+
+class TargetModules:
+    """Runs again, as the target would, what a module with a fused path has run on meta."""
+
+    def __init__(self, calls: TargetCalls, kernels: KernelWitness, modules: ModuleWitness) -> None:
+        self.calls, self.kernels, self.modules = calls, kernels, modules
+        self.ledger = kernels.ledger
+        self.muted: nn.Module | None = None
+        functional = SimpleNamespace(**vars(F))
+        functional.multi_head_attention_forward = calls.instead[F.multi_head_attention_forward]
+        self.forwards = {forward: on_meta_too(forward, functional) for forward in FUSED}
+
+    @contextmanager
+    def muting(self) -> Iterator[None]:
+        """Note nothing from the beginning of a module with a fused path on."""
+        hook = register_module_forward_pre_hook(self._mute)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Return from such a module what the target's path returns."""
+        hook = register_module_forward_hook(self._answer, with_kwargs=True, always_call=True)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    def _mute(self, module: nn.Module, args: Any) -> None:
+        fused = type(module).forward in FUSED and watching_changes(module)
+        if fused and self.muted is None:
+            self.muted, self.modules.muted = module, True
+            self.kernels.ledger = Ledger()
+
+    def _answer(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: Any, output: Any = None
+    ) -> Any:  # where a forward raised, torch leaves `kwargs` out
+        if self.muted is not module:
+            return None
+        self.muted, self.modules.muted = None, False
+        self.kernels.ledger = self.ledger
+        if output is None and sys.exception() is not None:
+            return None
+        with self.calls.aside():
+            return self.forwards[type(module).forward](module, *args, **kwargs)
