@@ -157,10 +157,15 @@ def kinds_at(trace: Trace, moment: Moment) -> dict[Kind, int]:
 
 
 def size_of(trace: Trace, life: StorageRecord) -> int:
-    """Return the bytes that a storage takes of its device: on CUDA whole blocks."""
+    """Return the bytes that a storage takes of the run's device: on CUDA whole blocks.
+
+    There what lies in the host's memory takes none, such as Adam's count of its steps.
+    """
     where = trace.environment
-    if where.target != "cuda" and not life.device.startswith("cuda"):
+    if where.target != "cuda" and not where.device.startswith("cuda"):
         return life.nbytes
+    if life.device == "cpu":
+        return 0
     return -(-life.nbytes // CUDA_BLOCK) * CUDA_BLOCK
 
 

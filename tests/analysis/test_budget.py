@@ -79,7 +79,9 @@ def test_what_was_there_before_is_counted_by_owner():
 
 
 def test_cuda_takes_whole_blocks():
-    """Where the run speaks for CUDA, each storage is rounded up to 512 bytes."""
-    storages = tuple(fake_storage(at, size, "parameter") for at, size in enumerate((1, 512, 513)))
+    """Where the run speaks for CUDA, each storage is rounded up to 512 bytes; the host's are not its."""
+    sizes = enumerate((1, 512, 513))
+    storages = tuple(fake_storage(at, size, "parameter", device="meta") for at, size in sizes)
+    storages += (fake_storage(3, 4, "optimizer", device="cpu"),)
     trace = fake_trace(storages=storages, ops=(), environment=fake_environment(target="cuda"))
     assert total_of(trace).nbytes == 512 + 512 + 1024
