@@ -227,8 +227,8 @@ class Trace:
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
     attention: tuple[AttentionRecord, ...] = ()
-    began: dict[str, int] = field(default_factory=dict)
-    """When the phases after the forward began, on the clock of births and deaths."""
+    began: dict[Phase, int] = field(default_factory=dict)
+    """When each phase after the forward first began, on the clock of births and deaths."""
     schema_version: int = SCHEMA_VERSION
 
     def __getitem__(self, name: str) -> TensorRecord:

@@ -13,7 +13,14 @@ from typing import Literal
 
 from attntrace.analysis.flops import total_flops
 from attntrace.analysis.kernel import attention_kernel
-from attntrace.analysis.memory import alive_at, memory_report, peak_of, phase_of, size_of
+from attntrace.analysis.memory import (
+    alive_at,
+    is_kept,
+    memory_report,
+    peak_of,
+    phase_of,
+    size_of,
+)
 from attntrace.record import StorageRecord, TensorRecord, Trace
 
 What = Literal["tensor", "inside", "scratch", "parameter"]
@@ -135,8 +142,7 @@ def training_peak_parts(trace: Trace) -> Parts:
 
 def saved_parts(trace: Trace) -> Parts:
     """Return what autograd kept; the sum is `saved_for_backward_nbytes`."""
-    kept = (s for s in trace.storages if s.saved_for_backward and s.owner != "parameter")
-    return _sum(trace, {life: life.nbytes for life in kept})
+    return _sum(trace, {life: life.nbytes for life in trace.storages if is_kept(life)})
 
 
 def hidden_parts(trace: Trace) -> Parts:

@@ -57,6 +57,12 @@ def _product_after_bias(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> in
     return _product(inputs[1:], outputs)
 
 
+def _grouped_product(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+    """Of `_grouped_mm`: each row, or in a weight's gradient each summand, belongs to one group."""
+    a, out = inputs[0], outputs[0]
+    return 2 * min(prod(a) * out[-1], prod(out) * a[-1])
+
+
 def _convolution(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
     """Of weight (out, in/groups, *kernel): each output element sums in/groups * kernel products."""
     return 2 * prod(outputs[0]) * prod(inputs[1][1:])
@@ -92,7 +98,7 @@ _COPIES = (
 _FORMULAS: dict[str, Callable[[Sequence[Shape], Sequence[Shape]], int]] = {
     "mm": _product,
     "bmm": _product,
-    "_grouped_mm": _product,
+    "_grouped_mm": _grouped_product,
     "addmm": _product_after_bias,
     "baddbmm": _product_after_bias,
     "convolution": _convolution,

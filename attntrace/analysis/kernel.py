@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
-from attntrace.record import AttentionRecord, OpRecord, Shape, TensorRecord, Trace
+from attntrace.record import OpRecord, Shape, TensorRecord, Trace
 
 KERNELS = {
     "aten._scaled_dot_product_flash_attention_for_cpu": "flash (cpu)",
@@ -97,30 +97,3 @@ def _scores_axes(trace: Trace, row: TensorRecord, scores: Shape) -> tuple[str, .
     if len(axes) != len(inputs) or len(axes) < 1 or len(scores) != 4:
         return None
     return (*axes[0][:-1], axes[-1][-2])
-
-
-def attention_notes(trace: Trace) -> list[str]:
-    """Return a sentence for each thing to be known of the kernels, once for all that it is true of."""
-    notes: dict[str, list[str]] = {}
-    for call in trace.attention:
-        for sentence in _sentences(call):
-            notes.setdefault(sentence, []).append(call.path or call.call)
-    return [f"{_places(paths)}: {sentence}" for sentence, paths in notes.items()]
-
-
-def _sentences(call: AttentionRecord) -> Iterable[str]:
-    if call.refused:
-        yield f"{call.kernel} ran; {'; '.join(call.refused)}"
-    if call.unobserved is not None:
-        yield f"{call.unobserved} runs when nobody watches; watched, {call.kernel} did"
-    if keeps_scores(call.kernel):
-        yield f"{call.kernel} holds q, k, v and all scores in scratch of its own"
-    elif call.scores is not None:
-        yield f"the scores were never a tensor: {call.kernel} computes them piece by piece inside"
-
-
-def _places(paths: list[str]) -> str:
-    """Return the paths, or the first and how many more."""
-    different = list(dict.fromkeys(paths))
-    more = f" and {len(different) - 3} more" if len(different) > 3 else ""
-    return ", ".join(different[:3]) + more

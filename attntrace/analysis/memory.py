@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from attntrace.record import OpRecord, StorageRecord, Trace
+from attntrace.analysis.kernel import KERNELS
+from attntrace.record import OpRecord, Phase, StorageRecord, Trace
 
 Kind = Literal[
     "parameters", "buffers", "optimizer", "inputs", "outside", "gradients", "saved", "activations",
@@ -19,8 +20,6 @@ BEFORE: dict[str, Kind] = {
 }  # fmt: skip
 CUDA_BLOCK = 512
 """Bytes that CUDA's allocator rounds up to (`kMinBlockSize` in c10's CUDACachingAllocator)."""
-
-_FUSED = ("scaled_dot_product", "native_multi_head_attention", "transformer_encoder_layer_fwd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,7 @@ class Moment:
     clock: int
     row: int | None
     """The row whose call was running."""
-    phase: str
+    phase: Phase
     nbytes: int
     """Bytes alive after it, scratch included."""
     scratch_nbytes: int = 0
@@ -185,12 +184,17 @@ def kind_of(trace: Trace, life: StorageRecord) -> Kind:
     return "gradients" if row.kind == "gradient" else "activations"
 
 
-def phase_of(trace: Trace, life: StorageRecord) -> str:
+def is_kept(life: StorageRecord) -> bool:
+    """Return whether autograd keeps a storage that would go otherwise: a parameter stays anyway."""
+    return bool(life.saved_for_backward) and life.owner != "parameter"
+
+
+def phase_of(trace: Trace, life: StorageRecord) -> Phase:
     """Return the phase that a storage was born in."""
     return trace.ops[life.op].phase if life.op is not None else "forward"
 
 
-def _phase_of_death(trace: Trace, life: StorageRecord) -> str:
+def _phase_of_death(trace: Trace, life: StorageRecord) -> Phase:
     if life.died_row is not None:
         return trace.tensors[life.died_row].phase
     begun = [phase for phase, clock in trace.began.items() if clock < (life.died or 0)]
@@ -220,16 +224,15 @@ def _parameter_gradients(trace: Trace) -> int:
 
 
 def _saved(storages: Iterable[StorageRecord]) -> int | None:
-    marks = [life for life in storages if life.saved_for_backward is not None]
-    if not marks:
-        return None
-    return sum(m.nbytes for m in marks if m.saved_for_backward and m.owner != "parameter")
+    marked = [life for life in storages if life.saved_for_backward is not None]
+    return sum(life.nbytes for life in marked if is_kept(life)) if marked else None
 
 
 def _not_counted(ops: Sequence[OpRecord]) -> tuple[str, ...]:
     """Return what no witness can see: scratch that kernels allocate for themselves."""
     if any(op.scratch_nbytes is not None for op in ops):
         return ()
-    names = dict.fromkeys(op.op.split(".")[1] for op in ops if any(f in op.op for f in _FUSED))
+    fused_ops = (op.op for op in ops if op.op.startswith(tuple(KERNELS)))  # and their backward
+    names = dict.fromkeys(op.split(".")[1] for op in fused_ops)
     fused = f", above all {', '.join(names)}" if names else ""
     return (f"scratch inside kernels{fused}",)

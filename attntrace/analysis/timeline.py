@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from attntrace.analysis.hidden import Copy, copies
+from attntrace.analysis.copies import Copy, copies
 from attntrace.analysis.memory import Kind, Moment, alive_at, curve, kind_of, peak_of, size_of
-from attntrace.record import StorageRecord, Trace
+from attntrace.record import Phase, StorageRecord, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Span:
 
     first: int
     last: int
-    phase: str
+    phase: Phase
     nbytes: int
 
 

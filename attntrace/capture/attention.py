@@ -217,7 +217,6 @@ def _multihead_facts(module: nn.MultiheadAttention, args: Any, moded: bool) -> M
         bias_kv=module.bias_k is not None or module.bias_v is not None,
         add_zero_attn=module.add_zero_attn,
         float_mask=any(_is_float(arg) for arg in args[3:]),
-        need_weights=True,
     )
 
 

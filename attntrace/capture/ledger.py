@@ -108,7 +108,7 @@ class Ledger:
         self.storages = Storages(self.ops)
         self.path = ""
         self.phase: Phase = "forward"
-        self.began: dict[str, int] = {}
+        self.began: dict[Phase, int] = {}
         self.marks_graph = False
         """Whether rows note themselves on the nodes that made them, for backward."""
         self.between_nodes = False

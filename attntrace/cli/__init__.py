@@ -59,9 +59,8 @@ def main() -> None:
     gc.set_threshold(*gc.get_threshold()[:2], SELDOM)
     # pydantic looks for plugins in every installed package, a tenth of our start-up; we use none
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    os.environ.setdefault(
-        "KINETO_LOG_LEVEL", "99"
-    )  # torch's profiler says when it starts and stops
+    # torch's profiler says on stderr when it starts and stops
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     # torch warns of a missing NumPy, which attntrace does not need
     warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
     with stoppable():

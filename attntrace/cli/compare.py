@@ -23,7 +23,23 @@ if TYPE_CHECKING:
     from attntrace.render.compare import Compared, Variant
     from attntrace.spec import Loaded
 
-FORMATS = ("table", "json", "csv", "markdown")
+
+_TRAINED = {"run": {"grad": True, "mode": "train"}}
+
+
+class Choice(NamedTuple):
+    """One value of a flag, or of a setting of `--set`."""
+
+    name: str
+    flag: str | None
+    """The path of the flag's field; None for `--set`."""
+    text: str
+    """What the user typed: the value of a flag, `path=value` of `--set`."""
+
+    @property
+    def label(self) -> str:
+        """What the value is called beside others."""
+        return f"{self.name} {self.text}" if self.flag else self.text.replace("=", " ", 1)
 
 
 class Way(NamedTuple):
@@ -44,13 +60,14 @@ def compare_command(
 ) -> None:
     """Run a block many ways, forward and backward, and show what each takes and why.
 
-    Any flag and any --set may have several values, separated by commas; [a,b] is one value. Runs
-    are in train mode and followed backward, unless --no-grad or --eval says otherwise.
+    Any flag and any --set may have several values, separated by commas; a list in brackets is one.
+
+    Runs are in train mode and followed backward, unless --no-grad or --eval says otherwise.
 
     Examples: attntrace compare --heads 4 --impl eager,sdpa,torch; attntrace compare gpt2 bert-base
     """
     with exit_codes(debug):
-        table.check(format, output, FORMATS)
+        table.check(format, output, table.WITH_CSV)
         compared, failed = _run(list(ways(given)))
         _show(compared, format, output)
         if failed:
@@ -61,29 +78,28 @@ def ways(given: Given) -> Iterator[Way]:
     """Yield every combination of the files and of the values that the flags have."""
     flags = flags_of(given)
     names = {SETTINGS[name].path: name.replace("_", "-") for name in SETTINGS}
-    choices: list[list[tuple[str, str, str]]] = [
-        [(path, names[path], value) for value in _values(text)] for path, text in flags.items()
+    choices = [
+        [Choice(names[path], path, value) for value in _values(text)]
+        for path, text in flags.items()
     ]
     for text in given["sets"] or ():
         path, equals, value = text.partition("=")
         values = _split(value) if equals else [""]
-        choices.append([("", path, f"{path}{equals}{one}") for one in values])
+        choices.append([Choice(path, None, f"{path}{equals}{one}") for one in values])
     files = given["files"] or [None]
     for file, *chosen in product(files, *choices):
         yield Way(
             label=_label(file if len(files) > 1 else None, chosen, choices) or str(file or "block"),
             file=file,
-            sets=tuple(value for path, _, value in chosen if not path),
-            flags={path: value for path, _, value in chosen if path},
+            sets=tuple(choice.text for choice in chosen if choice.flag is None),
+            flags={choice.flag: choice.text for choice in chosen if choice.flag is not None},
         )
 
 
-def _label(file: Path | None, chosen: list[Any], choices: list[Any]) -> str:
+def _label(file: Path | None, chosen: list[Choice], choices: list[list[Choice]]) -> str:
     apart = [str(file)] if file is not None else []
-    for (path, name, value), every in zip(chosen, choices, strict=True):
-        if len(every) > 1:
-            apart.append(f"{name} {value}" if path else value.replace("=", " ", 1))
-    return ", ".join(apart)
+    several = (one for one, every in zip(chosen, choices, strict=True) if len(every) > 1)
+    return ", ".join([*apart, *(choice.label for choice in several)])
 
 
 def _split(text: str) -> list[str]:
@@ -100,13 +116,10 @@ def _loaded(way: Way) -> Loaded:
     """Return the settings of one way, followed backward in train mode where nobody says more."""
     from attntrace.spec import load
 
-    asked = load(way.file, sets=way.sets, flags=way.flags)
-    run: dict[str, Any] = {}
-    if "run.grad" not in asked.given:
-        run["grad"] = True
-    if "run.mode" not in asked.given and run.get("grad", asked.spec.run.grad):
-        run["mode"] = "train"
-    return load(way.file, sets=way.sets, flags=way.flags, run=run) if run else asked
+    trained = load(way.file, sets=way.sets, flags=way.flags, defaults=_TRAINED)
+    if trained.spec.run.grad:
+        return trained
+    return load(way.file, sets=way.sets, flags=way.flags)
 
 
 def _run(found: list[Way]) -> tuple[Compared, int]:

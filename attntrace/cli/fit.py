@@ -74,9 +74,7 @@ def on_meta(spec: Spec) -> dict[str, str]:
     kind = spec.run.device.partition(":")[0]
     if kind == "meta":
         return {}
-    from attntrace.spec.fields import fields
-
-    target = {"run.target": kind} if kind in ("cpu", "cuda") and "run.target" in fields() else {}
+    target = {"run.target": kind} if kind in ("cpu", "cuda") else {}
     return {"run.device": "meta", **target}
 
 
@@ -91,7 +89,8 @@ def largest_that_fits(loaded: Loaded, name: str, budget: int) -> Fit:
     from attntrace.render.units import nbytes_text
 
     runs = Predictions(loaded, name)
-    start = getattr(runs.spec(getattr(loaded.spec, name)), name)
+    start = getattr(loaded.spec, name)
+    runs.spec(start)  # here, where the error is one of the block's and not of a size
     with progress() as say:
 
         def measure(size: int) -> int:

@@ -12,8 +12,8 @@ from attntrace.cli import options, table
 from attntrace.cli.exits import OVER, exit_codes
 from attntrace.cli.fit import SIZES, Fit, budget_from, largest_that_fits
 from attntrace.cli.output import deliver
-from attntrace.cli.request import Given, loaded_from, said, with_settings
-from attntrace.errors import Problem, SettingsError
+from attntrace.cli.request import Given, loaded_from, with_settings
+from attntrace.errors import Problem
 
 if TYPE_CHECKING:
     from attntrace.analysis.search import Probe
@@ -34,17 +34,19 @@ def max_command(
     Examples: attntrace max gpt2 --budget 24GiB; attntrace max gpt2 --grad --for tokens --budget 8GB
     """
     with exit_codes(debug):
-        loaded, nbytes = _request(given, wanted, budget)
-        said(loaded)
+        loaded, nbytes = _request(given)
         fit = largest_that_fits(loaded, wanted, nbytes)
-        write = _json if format == "json" else _text
-        deliver(write(fit, nbytes, loaded, format), output)
+        is_json = format == "json"
+        deliver(
+            _json(fit, nbytes, loaded) if is_json else _text(fit, nbytes, loaded, format), output
+        )
         if fit.found.fits is None:
             raise typer.Exit(OVER)
 
 
-def _request(given: Given, wanted: str, budget: str | None) -> tuple[Loaded, int]:
+def _request(given: Given) -> tuple[Loaded, int]:
     """Return the spec and the budget in bytes; SettingsError with every problem."""
+    wanted, budget = given["wanted"], given["budget"]
     problems = table.problems(given["format"], given["output"])
     if wanted not in SIZES:
         message = f"for must be one of {', '.join(SIZES)}; got {wanted!r}"
@@ -52,12 +54,8 @@ def _request(given: Given, wanted: str, budget: str | None) -> tuple[Loaded, int
     nbytes = budget_from(budget, problems)
     if budget is None:
         problems.append(Problem("budget", "a size is needed, such as --budget 24GiB", "--budget"))
-    try:
-        loaded = loaded_from(given)
-    except SettingsError as error:
-        raise SettingsError([*error.problems, *problems]) from None
-    if problems or nbytes is None:
-        raise SettingsError(problems)
+    loaded = loaded_from(given, problems)
+    assert nbytes is not None, "a budget that is missing or no size is a problem"
     return loaded, nbytes
 
 
@@ -134,6 +132,6 @@ def facts(fit: Fit, budget: int) -> dict[str, Any]:
     return {"for": fit.name, "budget_nbytes": budget, **sides, "tried": tried}
 
 
-def _json(fit: Fit, budget: int, loaded: Loaded, format: str) -> str:
+def _json(fit: Fit, budget: int, loaded: Loaded) -> str:
     document = {**facts(fit, budget), "spec": loaded.spec.model_dump(mode="json")}
     return json.dumps(document, indent=1) + "\n"

@@ -23,28 +23,25 @@ def _switch(names: str, panel: str, help: str) -> Any:
     return typer.Option(names, help=help, rich_help_panel=panel, show_default=False)
 
 
+def _settings(metavar: str, help: str) -> Any:
+    return typer.Argument(
+        metavar=metavar,
+        help=help,
+        show_default=False,
+        readable=False,  # a preset is no file, and a file that is not there has an error of ours
+        autocompletion=complete.settings,
+    )
+
+
 Text = str | None
 Switch = bool | None
 
 File = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="FILE.yaml|PRESET",
-        help="Settings, or the name of a preset; flags win.",
-        show_default=False,
-        readable=False,
-        autocompletion=complete.settings,
-    ),
+    Path | None, _settings("FILE.yaml|PRESET", "Settings, or the name of a preset; flags win.")
 ]
 Files = Annotated[
     list[Path] | None,
-    typer.Argument(
-        metavar="[FILE.yaml|PRESET]...",
-        help="Settings to compare; flags win over each.",
-        show_default=False,
-        readable=False,
-        autocompletion=complete.settings,
-    ),
+    _settings("FILE.yaml|PRESET", "Settings to compare, or names of presets; flags win over each."),
 ]
 Component = Annotated[
     str | None,
@@ -129,7 +126,8 @@ Columns = Annotated[
 ]
 Explain = Annotated[bool, _switch("--explain", SHOW, "Add the formula of each tensor.")]
 Fold = Annotated[
-    bool, _switch("--fold/--no-fold", SHOW, "Show layers that repeat once (yes; in tables alone).")
+    bool,
+    _switch("--fold/--no-fold", SHOW, "Fold layers that repeat into one (yes; in tables alone)."),
 ]
 Timeline = Annotated[
     bool, _switch("--timeline", SHOW, "Draw live bytes over rows, and what is alive at the peak.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from attntrace.cli import options
+from attntrace.errors import Problem, SettingsError
 
 if TYPE_CHECKING:
     from attntrace.spec import Loaded
@@ -66,10 +67,9 @@ def with_settings(**argument: Any) -> Callable[[Command], Command]:
         def run(**given: Any) -> None:
             command(given, **{parameter.name: given[parameter.name] for parameter in own})
 
-        declared = argument | {name: flag.declared for name, flag in SETTINGS.items()}
-        shared = [
-            _parameter(name, kind) for name, kind in (declared | {"sets": options.Sets}).items()
-        ]
+        settings = {name: flag.declared for name, flag in SETTINGS.items()}
+        declared = {**argument, **settings, "sets": options.Sets}
+        shared = [_parameter(name, annotation) for name, annotation in declared.items()]
         named = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         run.__signature__ = inspect.Signature([*shared, *named])  # type: ignore[attr-defined]
         return run
@@ -77,22 +77,29 @@ def with_settings(**argument: Any) -> Callable[[Command], Command]:
     return decorate
 
 
-def _parameter(name: str, declared: Any) -> inspect.Parameter:
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, default=None, annotation=declared)
+    return inspect.Parameter(name, kind, default=None, annotation=annotation)
 
 
-def loaded_from(given: Given) -> Loaded:
-    """Return the spec that a file, `--set` and the flags ask for. SettingsError otherwise."""
+def loaded_from(given: Given, problems: Sequence[Problem]) -> Loaded:
+    """Return the spec that a file, `--set` and the flags ask for; say on stderr what is left out.
+
+    Raises:
+        SettingsError: with every problem of the settings, then `problems`, those of other flags.
+
+    """
     from attntrace.spec import load
 
-    return load(given["file"], sets=given["sets"] or (), flags=flags_of(given))
-
-
-def said(loaded: Loaded) -> None:
-    """Say on stderr what of the settings was left out."""
+    try:
+        loaded = load(given["file"], sets=given["sets"] or (), flags=flags_of(given))
+    except SettingsError as error:
+        raise SettingsError([*error.problems, *problems]) from None
+    if problems:
+        raise SettingsError(list(problems))
     for note in loaded.notes:
         typer.echo(f"attntrace: note: {note}", err=True)
+    return loaded
 
 
 def flags_of(given: Given) -> dict[str, str]:

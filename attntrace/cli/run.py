@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import typer
 
-from attntrace.cli import options
+from attntrace.cli import options, table
 from attntrace.cli.exits import OVER, exit_codes
 from attntrace.cli.fit import Verdict, budget_from, verdict
-from attntrace.cli.output import deliver, unwritable
-from attntrace.cli.request import Given, loaded_from, said, with_settings
+from attntrace.cli.output import deliver
+from attntrace.cli.request import Given, loaded_from, with_settings
 from attntrace.errors import ForwardError, Problem, SettingsError
 
 if TYPE_CHECKING:
     from attntrace.api import Trace
     from attntrace.render import View
     from attntrace.spec import Loaded
-
-FORMATS = ("table", "json", "csv", "markdown")
 
 
 @with_settings(file=options.File)
@@ -48,16 +46,12 @@ def run_command(
         if columns == "help":
             deliver(_column_help(), None)
             return
-        loaded, view = _request(given)
-        said(loaded)
+        asked = _request(given)
         if show_config:
             from attntrace.spec import show
 
-            deliver(show(loaded), output)
-            return
-        shown = _Shown(view, format, output)
-        over = _run(loaded, shown, measure, budget)
-        if over:
+            deliver(show(asked.loaded), output)
+        elif _run(asked):
             raise typer.Exit(OVER)
 
 
@@ -67,90 +61,87 @@ def _column_help() -> str:
     return "".join(f"{column.key:10} {column.meaning}\n" for column in COLUMNS.values())
 
 
-def _request(given: Given) -> tuple[Loaded, View]:
-    """Return the spec and the view that the flags ask for; SettingsError with every problem."""
-    from attntrace.render import DEFAULT, View
-
-    columns = tuple(c.strip() for c in given["columns"].split(",")) if given["columns"] else DEFAULT
-    problems = [*_bad_choices(given, columns)]
-    budget_from(given["budget"], problems)
-    output = given["output"]
-    if output is not None and (problem := unwritable(output)):
-        problems.append(problem)
-    try:
-        loaded = loaded_from(given)
-    except SettingsError as error:
-        raise SettingsError([*error.problems, *problems]) from None
-    if problems:
-        raise SettingsError(problems)
-    wanted = {name: given[name] for name in ("level", "explain", "fold", "timeline")}
-    return loaded, View(columns=columns, **wanted)
-
-
-def _bad_choices(given: Given, columns: tuple[str, ...]) -> list[Problem]:
-    from attntrace.render import COLUMNS
-    from attntrace.render.sheet import Level
-
-    problems = []
-    for name, choices in (("level", get_args(Level)), ("format", FORMATS)):
-        if given[name] not in choices:
-            message = f"{name} must be one of {', '.join(choices)}; got {given[name]!r}"
-            problems.append(Problem(name, message, f"--{name} {given[name]}"))
-    if given["timeline"] and given["format"] == "csv":
-        message = "csv has rows alone; use table, markdown, or json, which has the timeline anyway"
-        problems.append(Problem("timeline", message, "--timeline --format csv"))
-    unknown = [column for column in columns if column not in COLUMNS]
-    if unknown:
-        message = f"no column {', '.join(map(repr, unknown))}; there are {', '.join(COLUMNS)}"
-        problems.append(Problem("columns", message, f"--columns {given['columns']}"))
-    return problems
-
-
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """How a trace is shown, and where."""
+class _Asked:
+    """What the flags ask for, once nothing is wrong with them."""
 
+    loaded: Loaded
+    measure: bool
+    budget: int | None
+    """In bytes."""
     view: View
     format: str
     output: Path | None
 
 
-def _run(loaded: Loaded, shown: _Shown, measure: bool, budget: str | None) -> bool:
+def _request(given: Given) -> _Asked:
+    """Return what the flags ask for. SettingsError with every problem."""
+    from attntrace.render import DEFAULT, View
+
+    columns = tuple(c.strip() for c in given["columns"].split(",")) if given["columns"] else DEFAULT
+    problems = [*_bad_choices(given, columns)]
+    budget = budget_from(given["budget"], problems)
+    problems += table.problems(given["format"], given["output"], table.WITH_CSV)
+    wanted = {name: given[name] for name in ("level", "explain", "fold", "timeline")}
+    return _Asked(
+        loaded=loaded_from(given, problems),
+        budget=budget,
+        view=View(columns=columns, **wanted),
+        **{name: given[name] for name in ("measure", "format", "output")},
+    )
+
+
+def _bad_choices(given: Given, columns: tuple[str, ...]) -> Iterator[Problem]:
+    from attntrace.render import COLUMNS
+    from attntrace.render.sheet import Level
+
+    level, levels = given["level"], get_args(Level)
+    if level not in levels:
+        message = f"level must be one of {', '.join(levels)}; got {level!r}"
+        yield Problem("level", message, f"--level {level}")
+    if given["timeline"] and given["format"] == "csv":
+        message = "csv has rows alone; use table, markdown, or json, which has the timeline anyway"
+        yield Problem("timeline", message, "--timeline --format csv")
+    unknown = [column for column in columns if column not in COLUMNS]
+    if unknown:
+        message = f"no column {', '.join(map(repr, unknown))}; there are {', '.join(COLUMNS)}"
+        yield Problem("columns", message, f"--columns {given['columns']}")
+
+
+def _run(asked: _Asked) -> bool:
     """Run, and show it; return whether it was over the budget."""
     from attntrace import api
 
+    loaded, budget = asked.loaded, asked.budget
     try:
-        trace = api.run(loaded.spec, measure=measure)
+        trace = api.run(loaded.spec, measure=asked.measure)
     except SettingsError as error:
         raise loaded.placed(error) from None
     except ForwardError as error:
-        _show(error.trace, shown)
+        _show(error.trace, asked)
         raise
-    nbytes = budget_from(budget, [])
-    judged = None if nbytes is None else verdict(loaded, trace.facts, nbytes)
-    _show(trace, shown, judged)
+    judged = None if budget is None else verdict(loaded, trace.facts, budget)
+    _show(trace, asked, judged)
     return judged is not None and judged.over
 
 
-def _show(trace: Trace, shown: _Shown, judged: Verdict | None = None) -> None:
+def _show(trace: Trace, asked: _Asked, judged: Verdict | None = None) -> None:
     from attntrace import render
 
-    view, format, output = shown.view, shown.format, shown.output
     more = judged.lines() if judged else ()
-    view = replace(view, more=more)
-
-    if format == "table" and output is None and sys.stdout.isatty():
+    view, format = replace(asked.view, more=more), asked.format
+    if format == "table" and table.on_terminal(asked.output):
         from rich.console import Console
 
         render.print_report(trace.facts, view, Console())
         return
     if format == "json":
-        deliver(_json(trace, judged), output)
+        deliver(_json(trace, judged), asked.output)
         return
     for name, line in more if format == "csv" else ():
         typer.echo(f"attntrace: {name}: {line}", err=True)
     write = {"table": render.to_text, "csv": render.to_csv, "markdown": render.to_markdown}[format]
-    deliver(write(trace.facts, view), output)
+    deliver(write(trace.facts, view), asked.output)
 
 
 def _json(trace: Trace, judged: Verdict | None) -> str:

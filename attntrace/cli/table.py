@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 FORMATS = ("table", "markdown", "json")
+WITH_CSV = ("table", "json", "csv", "markdown")
 Rows = Sequence[Sequence[str]]
 
 

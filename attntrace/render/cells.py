@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attntrace.analysis.hidden import Copy
+from attntrace.analysis.copies import Copy
+from attntrace.analysis.costs import RowCost
 from attntrace.analysis.kernel import Absent
-from attntrace.analysis.lifetimes import RowCost
 from attntrace.record import OpOutput, OpRecord, TensorRecord, Trace
 from attntrace.render.copies import why
 from attntrace.render.units import nbytes_text, shape_text, tuple_text

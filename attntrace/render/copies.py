@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attntrace.analysis.hidden import Copy, copies
+from attntrace.analysis.copies import Copy, copies
 from attntrace.record import Trace
 from attntrace.render.units import nbytes_text
 

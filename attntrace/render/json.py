@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from attntrace.analysis.copies import copies
 from attntrace.analysis.flops import total_flops
-from attntrace.analysis.hidden import copies
 from attntrace.analysis.kernel import attention_kernel
 from attntrace.analysis.memory import curve, memory_report
 from attntrace.analysis.timeline import alive_at_peak

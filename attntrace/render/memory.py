@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attntrace.analysis.kernel import fused_kernels, keeps_scores
-from attntrace.analysis.memory import CUDA_BLOCK, MemoryReport, kinds_at, peak_of
+from attntrace.analysis.memory import MemoryReport, kinds_at, peak_of
 from attntrace.record import Trace
 from attntrace.render.copies import hidden_copies
 from attntrace.render.units import exact, nbytes_text
-
-ONES = "backward starts from ones as large as the output: a loss would need more"
-BLOCKS = f"the peaks are sums of blocks of {CUDA_BLOCK} bytes, as CUDA's allocator hands out memory"
 
 
 def memory_lines(memory: MemoryReport, trace: Trace) -> Iterator[tuple[str, str]]:
@@ -37,14 +34,6 @@ def memory_lines(memory: MemoryReport, trace: Trace) -> Iterator[tuple[str, str]
         yield "optimizer", f"{exact(memory.optimizer_nbytes)} of state"
 
 
-def memory_notes(trace: Trace) -> list[str]:
-    """Return what a reader of the memory figures must know."""
-    where = trace.environment
-    notes = [ONES] if "backward" in trace.began else []
-    on_cuda = "cuda" in (where.target, where.device.partition(":")[0])
-    return [*notes, BLOCKS] if on_cuda else notes
-
-
 def _allocated(memory: MemoryReport) -> str:
     rows, hidden = memory.allocated_nbytes, memory.hidden_nbytes
     total = f" = {exact(rows + hidden)}" if hidden else ""
@@ -52,17 +41,16 @@ def _allocated(memory: MemoryReport) -> str:
 
 
 def _peak(memory: MemoryReport, trace: Trace) -> str:
-    measured = not memory.not_counted
-    unseen = any(keeps_scores(kernel) for kernel in fused_kernels(trace.ops)) and not measured
-    least = "at least " if unseen else ""
+    hides_scores = any(keeps_scores(kernel) for kernel in fused_kernels(trace.ops))
+    least = "at least " if memory.not_counted and hides_scores else ""
     place = _place(memory.peak_at, trace)
     return f"{least}{exact(memory.peak_nbytes)} at once above parameters and inputs{place}"
 
 
 def _training_peak(nbytes: int, trace: Trace) -> str:
     peak = peak_of(trace)
-    last = peak is not None and peak.row is None
-    where = f", in {peak.phase}" if peak and last else _place(peak.row if peak else None, trace)
+    row = peak.row if peak else None
+    where = f", in {peak.phase}" if peak and row is None else _place(row, trace)
     state = ", optimizer" if "optimizer" in trace.began else ""
     return f"{exact(nbytes)} at once above parameters{state} and inputs{where}"
 

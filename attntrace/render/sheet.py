@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
-from attntrace.analysis.hidden import copies
+from attntrace.analysis.copies import copies
+from attntrace.analysis.costs import row_costs
 from attntrace.analysis.kernel import absent_scores
-from attntrace.analysis.lifetimes import row_costs
 from attntrace.record import ModuleRecord, OpRecord, Phase, TensorRecord, Trace
 from attntrace.render.cells import EMPTY, Cell, absent_cells, kernel_cells, tensor_cells
 from attntrace.render.columns import COLUMNS, Column

@@ -7,10 +7,11 @@ from typing import get_args
 
 from attntrace.analysis.cache import CacheReport, cache_report
 from attntrace.analysis.flops import CONVENTION, not_counted, total_flops
-from attntrace.analysis.kernel import attention_kernel, attention_notes
+from attntrace.analysis.kernel import attention_kernel
 from attntrace.analysis.memory import memory_report
 from attntrace.record import Environment, Phase, Trace
-from attntrace.render.memory import memory_lines, memory_notes
+from attntrace.render.memory import memory_lines
+from attntrace.render.notes import notes
 from attntrace.render.units import exact
 
 
@@ -59,16 +60,17 @@ def footer(trace: Trace) -> Footer:
     """Return what the run cost, and what of that is not counted."""
     memory = memory_report(trace)
     cache = cache_report(trace)
-    uncounted = [*_uncounted_flops(not_counted(trace.ops)), *memory.not_counted]
-    lines = [
+    uncounted = [*memory.not_counted]
+    if names := not_counted(trace.ops):
+        uncounted.insert(0, f"FLOPs of {', '.join(names)}")
+    lines = (
         *memory_lines(memory, trace),
         *([("cache", _cache(cache))] if cache is not None else []),
         ("FLOPs", _flops(trace)),
         *([("not counted", "; ".join(uncounted))] if uncounted else []),
-    ]
-    notes = (*attention_notes(trace), *_module_notes(trace), *memory_notes(trace), *trace.notes)
-    lines += [("note", note) for note in notes]
-    return Footer(tuple(lines), (memory.peak_at, memory.training_peak_at))
+        *(("note", note) for note in notes(trace)),
+    )
+    return Footer(lines, (memory.peak_at, memory.training_peak_at))
 
 
 def _cache(cache: CacheReport) -> str:
@@ -80,15 +82,6 @@ def _cache(cache: CacheReport) -> str:
     )
 
 
-def _module_notes(trace: Trace) -> list[str]:
-    """Return what is to be said of modules, once for all that it is true of."""
-    places: dict[str, list[str]] = {}
-    for module in trace.modules:
-        if module.note:
-            places.setdefault(module.note, []).append(module.path or module.type)
-    return [f"{', '.join(dict.fromkeys(where))}: {note}" for note, where in places.items()]
-
-
 def _flops(trace: Trace) -> str:
     if all(op.flops is None for op in trace.ops) and not_counted(trace.ops):
         return "not counted: no op of this run has a formula"
@@ -97,7 +90,3 @@ def _flops(trace: Trace) -> str:
     sums = ((phase, total_flops(trace.ops, phase)) for phase in get_args(Phase))
     parts = [f"{flops:,} {phase}" for phase, flops in sums if flops]
     return f"{' + '.join(parts)} ({CONVENTION})"
-
-
-def _uncounted_flops(names: tuple[str, ...]) -> list[str]:
-    return [f"FLOPs of {', '.join(names)}"] if names else []

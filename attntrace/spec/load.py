@@ -53,6 +53,7 @@ def load(
     *,
     sets: Iterable[str] = (),
     flags: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Loaded:
     """Return the spec that a file, `path=value` texts, flags and Python settings describe.
@@ -60,7 +61,7 @@ def load(
     `file` is a path, or the name of a preset; a file of that name goes first. `flags` maps a
     dotted path to the text that the user typed; `settings` are nested values, as in
     `load(heads=4, attention={"impl": "sdpa"})`. The flags win, then `settings`, then `sets`, then
-    the file. Each may use the names of other projects, such as `hidden_size`. Null is as good as
+    the file, then `defaults`, nested as `settings` are. Each may use the names of other projects, such as `hidden_size`. Null is as good as
     not given. What means nothing to the block is a problem, but is left out with a note where it
     is in another project's words, or where only something stronger than the file made it so.
 
@@ -76,7 +77,7 @@ def load(
         [_from_flag(path, text) for path, text in (flags or {}).items()],
     ]
     notes: list[str] = []
-    given: dict[str, Setting] = {}
+    given = {setting.path: setting for setting in _flatten(defaults or {}, ())}
     of_file: dict[str, Setting] | None = None
     for layer in layers:
         shaping, wrong, silent = without_shapeless(layer)

@@ -81,3 +81,20 @@ def test_figures_by_hand():
 def test_what_is_not_counted_is_listed():
     """Ops that compute without a formula are named; views and copies are not."""
     assert not_counted(attntrace.run({"heads": 4}).ops) == ("mul", "softmax", "add")
+
+
+def test_the_experts_of_one_product():
+    """Backward through experts in one grouped product is as much as through a loop over them."""
+    part = {"kind": "moe", "experts": 4, "experts_per_token": 2}
+    loop, grouped = (
+        attntrace.run(
+            {
+                **{"block": "decoder", "heads": 4, "batch": 3, "tokens": 10},
+                "feed_forward": {**part, "expert_impl": impl},
+                "run": {"grad": True},
+            }
+        ).ops
+        for impl in ("loop", "grouped")
+    )
+    assert total_flops(grouped) == total_flops(loop)
+    assert total_flops(grouped, "backward") == total_flops(loop, "backward")

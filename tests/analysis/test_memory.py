@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import attntrace
-from attntrace.analysis.lifetimes import row_costs
+from attntrace.analysis.costs import row_costs
 from attntrace.analysis.memory import kind_of, memory_report
 from tests.builders import fake_op, fake_row, fake_storage, fake_trace, fake_training
 

@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import attntrace
-from attntrace.analysis.kernel import absent_scores, attention_notes
+from attntrace.analysis.kernel import absent_scores
+from attntrace.render.notes import attention_notes
 
 MHA, LAYER = "fused nn.MultiheadAttention", "fused nn.TransformerEncoderLayer"
 MATH, STEPS = "math (bmm, softmax, bmm)", "bmm, softmax, bmm"

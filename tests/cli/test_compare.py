@@ -99,6 +99,14 @@ def test_without_grad(invoke):
     assert "| eval, no grad |" in out
 
 
+def test_what_only_training_has(invoke):
+    """An optimizer and checkpointing need no --grad here; with --no-grad they are refused."""
+    for flags in (("--checkpoint",), ("--optimizer", "none,adamw")):
+        ended = invoke("compare", *SMALL, *flags)
+        assert (ended.code, "not run" in ended.out, ended.err) == (0, False, "")
+    assert invoke("compare", *SMALL, "--checkpoint", "--no-grad").code == 2
+
+
 def test_a_column_for_what_differs(invoke):
     """Dtype is a column where it differs, and in the heading where it does not."""
     different = invoke("compare", *SMALL, "--dtype", "float32,bfloat16").out.splitlines()

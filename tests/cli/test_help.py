@@ -22,6 +22,7 @@ FLAGS = [
     "--skip",
     "--impl",
     "--device",
+    "--as",
     "--dtype",
     "--seed",
     "--dropout",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from attntrace.analysis.hidden import Copy
+from attntrace.analysis.copies import Copy
 from attntrace.analysis.memory import Moment
 from attntrace.analysis.timeline import Alive
 from attntrace.render import COLUMNS, View, to_csv, to_html, to_json, to_markdown

@@ -8,11 +8,8 @@ from attntrace.analysis.paths.call import Operand as Operand
 from attntrace.analysis.paths.call import Path as Path
 from attntrace.analysis.paths.call import SdpaCall as SdpaCall
 from attntrace.analysis.paths.call import Target as Target
-from attntrace.analysis.paths.modules import EncoderFacts as EncoderFacts
 from attntrace.analysis.paths.modules import EncoderLayerFacts as EncoderLayerFacts
 from attntrace.analysis.paths.modules import MultiheadFacts as MultiheadFacts
 from attntrace.analysis.paths.modules import encoder_layer_refusals as encoder_layer_refusals
-from attntrace.analysis.paths.modules import encoder_refusals as encoder_refusals
-from attntrace.analysis.paths.modules import multihead_inside as multihead_inside
 from attntrace.analysis.paths.modules import multihead_refusals as multihead_refusals
 from attntrace.analysis.paths.sdpa import sdpa_path as sdpa_path

@@ -1,4 +1,4 @@
-"""Why nn.MultiheadAttention and nn.TransformerEncoder(Layer) leave their fused fast paths.
+"""Why nn.MultiheadAttention and nn.TransformerEncoderLayer leave their fused fast paths.
 
 The rules are rows in the order of PyTorch 2.13's own source, `torch/nn/modules/activation.py`
 (`MultiheadAttention.forward`) and `torch/nn/modules/transformer.py`. Torch stops at its first
@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 Rule = tuple[Callable[[Any], bool], str]
 """What refuses the fast path, and the sentence that says so: `{0.heads}` is a fact of the module."""
 
 _DEVICES = ("cpu", "cuda")
-_ENCODER_DEVICES = (*_DEVICES, "xpu")
+_LAYER_DEVICES = (*_DEVICES, "xpu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleFacts:
-    """What the three modules all look at. Defaults: as torch switches them."""
+    """What both modules look at. Defaults: as torch switches them."""
 
     training: bool
     dims: int
@@ -55,7 +55,6 @@ class MultiheadFacts(ModuleFacts):
     add_zero_attn: bool
     float_mask: bool
     """attn_mask or key_padding_mask is floating point."""
-    need_weights: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,18 +73,6 @@ class EncoderLayerFacts(ModuleFacts):
     """in_proj_weight of its attention serves q, k and v."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderFacts(ModuleFacts):
-    """What `nn.TransformerEncoder.forward` looks at; weights and training of its first layer."""
-
-    use_nested_tensor: bool
-    """The attribute: the constructor clears it for a layer that could not follow."""
-    padding_mask: bool
-    left_aligned: bool
-    """The padding mask leaves the first tokens of each sequence, or `mask_check` is off."""
-    mask: bool
-
-
 _DISABLED: Rule = (lambda it: not it.fastpath_enabled, "torch.backends.mha's fast path is disabled")
 _UNBATCHED: Rule = (lambda it: it.dims != 3, "the input has {0.dims} dimensions, not 3")
 _TRAINING: Rule = (lambda it: it.training, "the module is in training mode")
@@ -95,10 +82,6 @@ _ODD: Rule = (lambda it: it.heads % 2 == 1, "the number of heads is odd: {0.head
 _AUTOCAST: Rule = (lambda it: it.autocast, "autocast is on")
 _FUNCTION: Rule = (lambda it: it.torch_function, "an argument or a mode has __torch_function__")
 _GRAD: Rule = (lambda it: it.grad, "grad is on and the input or a weight requires it")
-_DEVICE: Rule = (
-    lambda it: it.device not in _ENCODER_DEVICES,
-    "the device is {0.device}, not cpu, cuda or xpu",
-)
 
 _MULTIHEAD: tuple[Rule, ...] = (
     (lambda it: it.float_mask, "a mask is floating point"),
@@ -141,20 +124,7 @@ _ENCODER_LAYER: tuple[Rule, ...] = (
     _AUTOCAST,
     (lambda it: it.hooks, "forward hooks are on the layer or in it"),
     _FUNCTION,
-    _DEVICE,
-    _GRAD,
-)
-_ENCODER: tuple[Rule, ...] = (
-    _DISABLED,
-    (lambda it: not it.use_nested_tensor, "use_nested_tensor is False"),
-    _TRAINING,
-    _UNBATCHED,
-    (lambda it: not it.padding_mask, "there is no src_key_padding_mask"),
-    (lambda it: it.padding_mask and not it.left_aligned, "padding is not all on the right"),
-    (lambda it: it.mask, "there is a mask beside src_key_padding_mask"),
-    _AUTOCAST,
-    _FUNCTION,
-    _DEVICE,
+    (lambda it: it.device not in _LAYER_DEVICES, "the device is {0.device}, not cpu, cuda or xpu"),
     _GRAD,
 )
 
@@ -164,17 +134,6 @@ def multihead_refusals(facts: MultiheadFacts) -> tuple[str, ...]:
     return _refusals(_MULTIHEAD, facts)
 
 
-def multihead_inside(facts: MultiheadFacts) -> Literal["fused", "sdpa", "scores"]:
-    """Return what computes the attention: the fast path, SDPA, or bmm and softmax in the open.
-
-    `scores`: need_weights asks for probabilities, so they are made as a tensor
-    (`multi_head_attention_forward` in `torch/nn/functional.py`).
-    """
-    if not multihead_refusals(facts):
-        return "fused"
-    return "scores" if facts.need_weights else "sdpa"
-
-
 def encoder_layer_refusals(facts: EncoderLayerFacts) -> tuple[str, ...]:
     """Return why `_transformer_encoder_layer_fwd` does not run; empty where it does.
 
@@ -182,11 +141,6 @@ def encoder_layer_refusals(facts: EncoderLayerFacts) -> tuple[str, ...]:
     its own: the layer turns masks into floating point, so it is open only without any.
     """
     return _refusals(_ENCODER_LAYER, facts)
-
-
-def encoder_refusals(facts: EncoderFacts) -> tuple[str, ...]:
-    """Return why padding stays: no nested tensor goes through the layers; empty where one does."""
-    return _refusals(_ENCODER, facts)
 
 
 def _refusals(rules: tuple[Rule, ...], facts: ModuleFacts) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from attntrace.capture.target.modules import TargetModules
 from attntrace.capture.witnesses import KernelWitness
 from attntrace.record import Device
 
+NEW_CUDNN = 91600
+"""The first version whose attention torch takes."""
 KERNELS = {"cpu": cpu.KERNELS, "cuda": cuda.KERNELS}
 
 
@@ -37,4 +39,7 @@ def target_named(device: Device) -> Target:
     enabled = enabled_kernels()
     if device == "cpu" or not torch.cuda.is_available():
         return Target(device=device, enabled=enabled)
+    version = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    if (version or 0) < NEW_CUDNN:
+        enabled -= {"cudnn"}
     return Target(device=device, enabled=enabled, capability=torch.cuda.get_device_capability())

@@ -38,6 +38,8 @@ def calls_on(target: Target, kernels: TargetKernels) -> TargetCalls:
 
     instead[F.multi_head_attention_forward] = attend
     instead[F.one_hot] = one_hot
+    if target.device == "cpu":
+        instead[Tensor.__setitem__] = _set_item
     if target.device == "cuda":
         instead[F.dropout] = instead[torch.dropout] = _dropout
     return calls
@@ -46,6 +48,13 @@ def calls_on(target: Target, kernels: TargetKernels) -> TargetCalls:
 def _tensor(*args: Any, **kwargs: Any) -> Tensor:
     made = torch.tensor(*args, **kwargs)
     return aten.lift_fresh(made) if made.is_meta else made
+
+
+def _set_item(tensor: Tensor, index: Any, value: Any) -> None:
+    """A number that is put where a mask says so is made a tensor as by `torch.tensor`."""
+    if isinstance(index, Tensor) and isinstance(value, (int, float)):
+        value = _tensor(value, dtype=tensor.dtype, device=tensor.device)
+    tensor[index] = value
 
 
 def _one_hot(tensor: Tensor, classes: int) -> Tensor:

@@ -38,6 +38,7 @@ def layer_norm_backward(*args: Any) -> tuple[Tensor | None, ...]:
 def batch_norm(x: Tensor, weight: Tensor | None, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
     """As `layer_norm`; in eval there is nothing to save."""
     out, *moments = aten.native_batch_norm.default(x, weight, *rest)
+    out = out if channels_stand_last(x) else plain(out)
     training, dtype = rest[3], _wider(x, weight)
     mean, deviation = (
         moment.new_empty(moment.shape if training else (0,), dtype=dtype) for moment in moments
@@ -52,6 +53,8 @@ def _wider(x: Tensor, weight: Tensor | None) -> torch.dtype:
 def convolution(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
     """Where the channels of the input or of the weight stand last, so do those of the output."""
     out: Tensor = aten.convolution.default(x, weight, *rest)
+    if rest[6] > 1 and out.shape[2:].numel() == 1 and not _by_onednn(x, rest[6]):
+        return plain(out)
     return in_format(out, last=channels_stand_last(x) or channels_stand_last(weight))
 
 
@@ -71,9 +74,11 @@ def flash(query: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
 
 
 def convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> tuple[Any, ...]:
-    """Where oneDNN is not used, the gradient of a 1 by 1 weight has its axes in order."""
+    """The gradient of a weight has its axes in order where oneDNN does not lay it out."""
     of_x, of_weight, of_bias = aten.convolution_backward.default(grad, x, weight, *rest)
-    if of_weight is not None and weight.shape[2:].numel() == 1 and not _by_onednn(x, rest[6]):
+    last = x.shape[2:].numel() > 1 and channels_stand_last(x) and _by_onednn(x, rest[6])
+    either = weight.shape[1] == 1 or weight.shape[2:].numel() == 1  # in order and channels last
+    if of_weight is not None and either and not last:
         of_weight = plain(of_weight)
     return of_x, of_weight, of_bias
 
@@ -84,11 +89,15 @@ def _by_onednn(x: Tensor, groups: int) -> bool:
     return x.dtype is torch.bfloat16 or (x.dtype is torch.float32 and large)
 
 
-def col2im(columns: Tensor, *rest: Any) -> Tensor:
-    """The memory of the output is that of the input, which overlaps, cut down (`resize_`)."""
-    out = aten.col2im.default(columns, *rest)
-    whole = columns.new_empty(max(columns.numel(), out.numel()))
-    return whole.as_strided(out.shape, out.stride())
+def cut_down(func: Any) -> Callable[..., Tensor]:
+    """Return an op whose output begins as memory like the input's and is resized, never smaller."""
+
+    def run(x: Tensor, *args: Any) -> Tensor:
+        out = func(x, *args)
+        whole = x.new_empty(max(x.numel(), out.numel()))
+        return whole.as_strided(out.shape, out.stride())
+
+    return run
 
 
 KERNELS: Mapping[Any, Callable[..., Any]] = {
@@ -100,5 +109,6 @@ KERNELS: Mapping[Any, Callable[..., Any]] = {
     aten._scaled_dot_product_flash_attention_for_cpu.default: flash,
     aten.convolution.default: convolution,
     aten.convolution_backward.default: convolution_backward,
-    aten.col2im.default: col2im,
+    aten.col2im.default: cut_down(aten.col2im.default),
+    aten.im2col.default: cut_down(aten.im2col.default),
 }

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from attntrace.capture.target.cpu import (
     batch_norm_backward,
-    col2im,
     convolution,
+    cut_down,
     layer_norm_backward,
 )
 from attntrace.capture.target.layout import laid_out, like, plain
@@ -50,5 +50,6 @@ KERNELS: Mapping[Any, Callable[..., Any]] = {
     aten._scaled_dot_product_flash_attention.default: flash,
     aten._scaled_dot_product_flash_attention_backward.default: flash_backward,
     aten.convolution.default: convolution,
-    aten.col2im.default: col2im,
+    aten.col2im.default: cut_down(aten.col2im.default),
+    aten.im2col.default: cut_down(aten.im2col.default),
 }

@@ -20,6 +20,16 @@ CASES = [
         {"run": {"device": "cpu"}},
     ),
     Case(
+        "a target of a run that is not on meta",
+        {"run": {"device": "cpu", "target": "cuda"}},
+        "run.target",
+        (
+            "only a run on meta speaks for another device: device cpu as cuda would still be cpu; "
+            "set device meta (--device meta --as cuda), or device cuda"
+        ),
+        {"run": {"device": "meta"}},
+    ),
+    Case(
         "an optimizer without gradients",
         {"run": {"optimizer": "adamw"}},
         "run.optimizer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from attntrace.analysis.memory import phase_of
+from attntrace.analysis.memory import is_kept, phase_of
 from attntrace.record import StorageRecord, Trace
 
 
@@ -29,7 +29,7 @@ def row_costs(trace: Trace) -> defaultdict[int, RowCost]:
         if life.row is None:
             continue
         cost = costs[life.row]
-        if life.saved_for_backward and life.owner != "parameter":
+        if is_kept(life):
             cost.saved_nbytes = (cost.saved_nbytes or 0) + life.nbytes
         if life.born is not None and trace.tensors[life.row].storage_id == life.id:
             cost.alive = _until(trace, life)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from attntrace.record import OpRecord, Shape, TensorRecord, Trace
+from attntrace.record import OpRecord, Phase, Shape, TensorRecord, Trace
 
 Reason = Literal["not contiguous", "expanded", "dtype", "mask", "device"]
 _ASKED = ("clone", "copy", "deepcopy", "where")
@@ -26,7 +26,7 @@ class Copy:
     row: int | None
     call: str
     """As the author wrote it, such as "matmul"."""
-    phase: str
+    phase: Phase
     source: str
     """Name of the tensor that was read."""
     dtype: str
@@ -47,7 +47,8 @@ def copies(trace: Trace) -> Iterator[Copy]:
     for op in trace.ops:
         if op.copied is None or not op.outputs or not op.outputs[0].allocated_nbytes:
             continue
-        made, row = op.outputs[0], trace.tensors[op.row] if op.row is not None else None
+        made = op.outputs[0]
+        row = trace.tensors[op.row] if op.row is not None else None
         shown = made.storage_id in by_storage
         if shown and row is not None and row.op in _ASKED:
             continue

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import attntrace
-from attntrace.analysis.hidden import copies, is_contiguous
+from attntrace.analysis.copies import copies, is_contiguous
 from attntrace.render import View, to_text
 from attntrace.render.copies import hidden_copies, why
 from tests.builders import fake_op, fake_output, fake_trace
