@@ -21,10 +21,10 @@ run: $(VENV)/ready ## Trace an attention layer; ARGS="--heads 8 --explain" to ch
 	@$(BIN)/attntrace run $(ARGS)
 
 test: $(VENV)/ready ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 check: lint types architecture build ## Everything that CI does
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest --numprocesses auto --cov --cov-report=term
 
 lint: $(VENV)/ready ## Style: ruff, format and rules
 	$(BIN)/ruff format --check .
