@@ -69,7 +69,7 @@ class Trace:
 
     @cached_property
     def memory(self) -> MemoryReport:
-        """Bytes of parameters, inputs, new storages and copies, and the peak."""
+        """Bytes of parameters, inputs, new storages and copies; the peak; with grad, of training."""
         return memory_report(self.facts)
 
     def __getitem__(self, name: str) -> record.TensorRecord:
@@ -259,5 +259,5 @@ def _refuse_what_cannot_fit(spec: Spec) -> None:
 
 def _of_spec(facts: record.Trace, spec: Spec) -> record.Trace:
     environment = replace(facts.environment, dtype=spec.run.dtype)  # ids are whole numbers
-    facts = replace(facts, environment=environment)
-    return replace(facts, spec=spec.model_dump(mode="json"), sizes=spec.sizes)
+    settings = spec.model_dump(mode="json")
+    return replace(facts, environment=environment, spec=settings, sizes=spec.sizes)

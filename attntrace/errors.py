@@ -33,11 +33,13 @@ class Problem:
 
     `path` is the setting ("attention.qk_scale"), `where` is how the user gave it ("--qk-scale 0",
     "my.yaml:7:3 heads") and `message` says what is wrong, with the arithmetic and a fix.
+    `alone` says that no other setting has to do with it: the value is wrong in any company.
     """
 
     path: str
     message: str
     where: str = ""
+    alone: bool = False
 
     def __str__(self) -> str:
         return f"{self.where or self.path}: {self.message}"

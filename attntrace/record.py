@@ -228,7 +228,7 @@ class Trace:
     notes: tuple[str, ...] = ()
     attention: tuple[AttentionRecord, ...] = ()
     began: dict[Phase, int] = field(default_factory=dict)
-    """When each phase after the forward first began, on the clock of births and deaths."""
+    """When backward and the optimizer's step first began, on the clock of births and deaths."""
     schema_version: int = SCHEMA_VERSION
 
     def __getitem__(self, name: str) -> TensorRecord:

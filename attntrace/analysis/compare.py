@@ -127,7 +127,10 @@ def only_in(first: Trace, second: Trace) -> tuple[Only, ...]:
 
 def part_of_row(row: TensorRecord) -> Part:
     """Return what a row is called in comparisons."""
-    return Part(row.name, row.path.rpartition(".")[2])
+    place = row.path.rpartition(".")[2]
+    if place and row.kind == "gradient" and row.gradient_of is None:  # of a parameter
+        return Part(f"d {place}.{row.name.removeprefix('d ')}", place)
+    return Part(row.name, place)
 
 
 def peak_parts(trace: Trace) -> Parts:

@@ -1,11 +1,11 @@
-"""What each row costs beyond its own bytes: what autograd keeps of it, and until when it lives."""
+"""What each row costs beyond its own bytes: what autograd keeps of it, its gradient, scratch."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
 
-from attntrace.analysis.memory import is_kept, phase_of
+from attntrace.analysis.memory import is_kept
 from attntrace.record import StorageRecord, Trace
 
 
@@ -18,8 +18,8 @@ class RowCost:
     gradient_nbytes: int | None = None
     scratch_nbytes: int | None = None
     """Sum over the row's ops of what their kernels took for themselves."""
-    alive: str = ""
-    """Until when the storage lives that the row shows first: "#12", "to the end"."""
+    storage: StorageRecord | None = None
+    """The memory of the run's own that the row shows first."""
 
 
 def row_costs(trace: Trace) -> defaultdict[int, RowCost]:
@@ -32,7 +32,7 @@ def row_costs(trace: Trace) -> defaultdict[int, RowCost]:
         if is_kept(life):
             cost.saved_nbytes = (cost.saved_nbytes or 0) + life.nbytes
         if life.born is not None and trace.tensors[life.row].storage_id == life.id:
-            cost.alive = _until(trace, life)
+            cost.storage = life
     for row in trace.tensors:
         if row.gradient_of is not None:
             costs[row.gradient_of].gradient_nbytes = row.nbytes
@@ -41,13 +41,3 @@ def row_costs(trace: Trace) -> defaultdict[int, RowCost]:
             cost = costs[op.row]
             cost.scratch_nbytes = (cost.scratch_nbytes or 0) + op.scratch_nbytes
     return costs
-
-
-def _until(trace: Trace, life: StorageRecord) -> str:
-    if life.died is None:
-        return "to the end"
-    late = "backward" in trace.began and life.died > trace.began["backward"]
-    at = f"#{life.died_row}" if life.died_row is not None else ""
-    if late and phase_of(trace, life) == "forward":
-        return f"until backward {at}".rstrip()
-    return at

@@ -79,6 +79,12 @@ def _attention(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
     return 2 * prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
 
 
+def _attention_backward(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+    """Of the gradient of out, then q, k, v: the scores again, and the gradients of p, v, q and k."""
+    _, q, k, v = inputs[:4]
+    return 2 * prod(q[:-1]) * k[-2] * (3 * q[-1] + 2 * v[-1])
+
+
 def _fused_mha(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
     """Of `_native_multi_head_attention`: q, k, v (batch, n, width), then three projections in one.
 
@@ -108,5 +114,9 @@ _FORMULAS: dict[str, Callable[[Sequence[Shape], Sequence[Shape]], int]] = {
     "_scaled_dot_product_flash_attention": _attention,
     "_scaled_dot_product_efficient_attention": _attention,
     "_scaled_dot_product_cudnn_attention": _attention,
+    "_scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
+    "_scaled_dot_product_flash_attention_backward": _attention_backward,
+    "_scaled_dot_product_efficient_attention_backward": _attention_backward,
+    "_scaled_dot_product_cudnn_attention_backward": _attention_backward,
     "_scaled_dot_product_fused_attention_overrideable": _attention,
 }

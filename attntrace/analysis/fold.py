@@ -15,9 +15,9 @@ from typing import Any
 
 from attntrace.record import TensorRecord, Trace
 
-LONGEST = 8
-"""Modules of a pattern, such as five layers with a window and one without."""
-LEAST = 4
+_LONGEST = 8
+"""The most modules of a pattern, such as five layers with a window and one without."""
+_LEAST = 4
 """Rows that a fold must save: it takes a line itself."""
 
 _ALIKE = attrgetter(
@@ -184,11 +184,11 @@ def _folds_of(units: list[_Unit]) -> dict[int, Fold]:
 
 def _fold_at(units: list[_Unit], at: int) -> Fold | None:
     """Return the fold that begins with a unit, the one with the shortest pattern."""
-    for period in range(1, min(LONGEST, (len(units) - at) // 2) + 1):
+    for period in range(1, min(_LONGEST, (len(units) - at) // 2) + 1):
         found = _Pattern(units, at, period)
-        if found.saves >= LEAST:
-            turned = [_Pattern(units, at + turn, period) for turn in range(found.turns)]
-            return max(turned, key=lambda pattern: pattern.led * pattern.count).fold()
+        if found.saves >= _LEAST:
+            rotated = [_Pattern(units, at + turn, period) for turn in range(found.rotations)]
+            return max(rotated, key=lambda pattern: pattern.leading_rows * pattern.count).fold()
     return None
 
 
@@ -215,18 +215,19 @@ class _Pattern:
         return self.rows * (self.count - 1)
 
     @property
-    def led(self) -> int:
+    def leading_rows(self) -> int:
         """How many rows of a repeat are of the module that it begins with."""
         return sum(unit.end - unit.start for unit in self.one if unit.child == self.one[0].child)
 
     @property
-    def turns(self) -> int:
-        """Where else in the pattern a repeat could begin.
+    def rotations(self) -> int:
+        """How many units of the pattern a repeat might as well begin with.
 
-        Backward hands a gradient to the layer before, and then goes on with its own.
+        In backward the rows of a layer lie apart: it hands a gradient to the layer before, and then
+        goes on with its own. So members of one list alternate, and any of them may be the first.
         """
-        alone = abs(self.step) == self.period or len({unit.child[0] for unit in self.one}) > 1
-        return 1 if alone else min(self.period, len(self.units) - self.at - self.period)
+        in_order = abs(self.step) == self.period or len({unit.child[0] for unit in self.one}) > 1
+        return 1 if in_order else min(self.period, len(self.units) - self.at - self.period)
 
     def goes_on(self, length: int) -> bool:
         """Return whether the unit `length` after the first one fits.

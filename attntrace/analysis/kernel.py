@@ -68,12 +68,14 @@ def attention_kernel(trace: Trace) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Scores that a fused kernel never made a tensor, and what the tensor would have cost."""
+    """Scores that no witness saw, and what they take as a tensor."""
 
     shape: Shape
     axes: tuple[str, ...] | None
     dtype: str
     nbytes: int
+    kept: bool = False
+    """Whether the kernel does hold them all, in scratch."""
 
 
 def absent_scores(trace: Trace) -> dict[int, Absent]:
@@ -86,7 +88,9 @@ def absent_scores(trace: Trace) -> dict[int, Absent]:
         count = prod(row.shape or ())
         item = (row.nbytes or 0) // count if count else 0
         axes = _scores_axes(trace, row, call.scores)
-        found[call.row] = Absent(call.scores, axes, row.dtype, prod(call.scores) * item)
+        found[call.row] = Absent(
+            call.scores, axes, row.dtype, prod(call.scores) * item, keeps_scores(call.kernel)
+        )
     return found
 
 

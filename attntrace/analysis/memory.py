@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from attntrace.analysis.kernel import KERNELS
-from attntrace.record import OpRecord, Phase, StorageRecord, Trace
+from attntrace.record import OpRecord, Owner, Phase, StorageRecord, Trace
 
 Kind = Literal[
     "parameters", "buffers", "optimizer", "inputs", "outside", "gradients", "saved", "activations",
     "temporaries",
 ]  # fmt: skip
-BEFORE: dict[str, Kind] = {
+BEFORE: dict[Owner, Kind] = {
     "parameter": "parameters", "buffer": "buffers", "optimizer": "optimizer", "input": "inputs",
     "outside": "outside",
 }  # fmt: skip
+"""What was there before the run, by owner."""
 CUDA_BLOCK = 512
 """Bytes that CUDA's allocator rounds up to (`kMinBlockSize` in c10's CUDACachingAllocator)."""
 
@@ -83,7 +84,7 @@ def memory_report(trace: Trace) -> MemoryReport:
         peak_at=forward.row if forward else None,
         saved_for_backward_nbytes=_saved(trace.storages),
         gradients_nbytes=_parameter_gradients(trace) if trained else None,
-        optimizer_nbytes=_owned(trace, "optimizer") if has_optimizer else None,
+        optimizer_nbytes=_optimizer_state(trace) if has_optimizer else None,
         training_peak_nbytes=(whole.nbytes if whole else 0) if trained else None,
         training_peak_at=whole.row if whole and trained else None,
         not_counted=_not_counted(trace.ops),
@@ -104,13 +105,16 @@ def curve(trace: Trace) -> Iterator[Moment]:
 def _changes(trace: Trace) -> Iterator[Moment]:
     """Yield what `curve` adds up: moments whose bytes are those that come or go."""
     last: dict[int, int] = {}
-    for life in trace.storages:
+    row: int | None = None
+    for life in sorted(trace.storages, key=lambda one: one.born or 0):
         if life.born is None:
             continue
+        if life.op is not None:  # else a number that torch wrapped in the call before
+            row = _row_of(trace, life.op)
         nbytes = size_of(trace, life)
         if life.op is not None:
             last[life.op] = max(life.born, last.get(life.op, 0))
-        yield Moment(life.born, _row_of(trace, life.op), phase_of(trace, life), nbytes)
+        yield Moment(life.born, row, phase_of(trace, life), nbytes)
         if life.died is not None:
             yield Moment(life.died, life.died_row, _phase_of_death(trace, life), -nbytes)
     for op in trace.ops:
@@ -176,6 +180,8 @@ def kind_of(trace: Trace, life: StorageRecord) -> Kind:
     """
     if life.owner in BEFORE:
         return BEFORE[life.owner]
+    if _is_state(trace, life):
+        return "optimizer"
     row = trace.tensors[life.row] if life.row is not None else None
     if life.saved_for_backward and phase_of(trace, life) == "forward":
         return "saved"
@@ -207,6 +213,16 @@ def _row_of(trace: Trace, op: int | None) -> int | None:
 
 def _owned(trace: Trace, owner: str) -> int:
     return sum(life.nbytes for life in trace.storages if life.owner == owner)
+
+
+def _optimizer_state(trace: Trace) -> int:
+    return sum(life.nbytes for life in trace.storages if _is_state(trace, life))
+
+
+def _is_state(trace: Trace, life: StorageRecord) -> bool:
+    """Return whether an optimizer holds a storage: from before the run, or from its first step."""
+    stays = life.born is not None and life.died is None
+    return life.owner == "optimizer" or (stays and phase_of(trace, life) == "optimizer")
 
 
 def _parameter_gradients(trace: Trace) -> int:

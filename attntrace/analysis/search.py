@@ -10,15 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-LOOK = 1024
-"""Sizes beside a refused one that are asked for one that the rules allow."""
 LIMIT = 2**40
+"""The largest size that is tried."""
+_LOOK = 1024
+"""Where the rules refuse a size: how many beside it are looked at for one that they allow."""
 _POINTS = 3
-"""Of a parabola."""
+"""Measures that a curve goes through: as many as make a parabola."""
 _FARTHEST = 1024
-"""How many times the largest size that fits is tried next, at most."""
+"""The most that a guess is above the largest size that fits, in multiples of it."""
 _NEAR = 4
-"""How many times the largest size that fits is still near it."""
+"""A refused size is worth looking around up to so many times the largest that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Search:
             self.try_at(size)
             return
         near = not self.low or size <= _NEAR * self.low  # far off, a size above is not worth a scan
-        for below in range(size - 1, max(self.low, size - LOOK) if near else size, -1):
+        for below in range(size - 1, max(self.low, size - _LOOK) if near else size, -1):
             if self.refused(below) is None:
                 self.try_at(below)
                 return
@@ -128,7 +129,7 @@ class Search:
         """Return the next size that the rules allow, where one right above the answer is refused."""
         if not self._ends_refused:
             return None
-        for size in range(self.high + 1, min(self.high + LOOK, LIMIT)):
+        for size in range(self.high + 1, min(self.high + _LOOK, LIMIT)):
             if size in self.tried and self.tried[size].nbytes is not None:
                 return None
             if self.refused(size) is None:

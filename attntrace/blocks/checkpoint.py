@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, noop_context_fn
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -25,13 +25,12 @@ class Checkpointed(nn.Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the module returns."""
-        random = self.training
         return checkpoint(
             super().__call__,
             *args,
             use_reentrant=False,
             preserve_rng_state=False,
-            context_fn=self.contexts if random else _nothing,
+            context_fn=self.contexts if self.training else noop_context_fn,
             **kwargs,
         )
 
@@ -46,10 +45,6 @@ def checkpointed(module: Module) -> Module:
     kind = type(module)
     module.__class__ = type(kind.__name__, (Checkpointed, kind), {"__module__": kind.__module__})
     return module
-
-
-def _nothing() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return nullcontext(), nullcontext()
 
 
 @contextmanager

@@ -147,13 +147,20 @@ def past_of(spec: Spec, draw: Draw) -> Past:
 
 
 def heads_of(spec: Spec, draw: Draw) -> Inputs:
-    """Return q, k and v themselves, for attention without projections."""
+    """Return q, k and v themselves, for attention without projections.
+
+    With grad they need gradients, as they would from projections.
+    """
     keys = spec.key_tokens
-    return {
-        "q": draw.normal(*with_heads(spec, spec.heads, spec.tokens, spec.head_dim)),
-        "k": draw.normal(*with_heads(spec, spec.kv_heads, keys, spec.head_dim)),
-        "v": draw.normal(*with_heads(spec, spec.kv_heads, keys, spec.value_head_dim)),
-    } | lengths_of(spec, keys)
+    shapes = {
+        "q": with_heads(spec, spec.heads, spec.tokens, spec.head_dim),
+        "k": with_heads(spec, spec.kv_heads, keys, spec.head_dim),
+        "v": with_heads(spec, spec.kv_heads, keys, spec.value_head_dim),
+    }
+    drawn = {name: draw.normal(*shape) for name, shape in shapes.items()}
+    return {name: x.requires_grad_(spec.run.grad) for name, x in drawn.items()} | lengths_of(
+        spec, keys
+    )
 
 
 def with_heads(spec: Spec, heads: int, tokens: int, width: int) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import torch
 from torch import nn, optim
 from torch.optim import Optimizer
 
+from attntrace.errors import Problem, SettingsError
 from attntrace.spec import Spec
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -33,13 +34,17 @@ on (rho above 5). Liu et al., "On the Variance of the Adaptive Learning Rate" (2
 
 
 def optimizer(spec: Spec, block: nn.Module) -> Optimizer | None:
-    """Return the optimizer of a spec after its first steps; None for none, or without parameters.
+    """Return the optimizer of a spec after its first steps; None for none.
 
-    The block's weights are bit for bit as before, and its gradients None.
+    The block's weights are bit for bit as before, and its gradients None. Raises SettingsError where
+    there are no parameters.
     """
-    parameters = list(block.parameters())
-    if spec.run.optimizer == "none" or not parameters:
+    parameters, name = list(block.parameters()), spec.run.optimizer
+    if name == "none":
         return None
+    if not parameters:
+        what = f"optimizer {name} has nothing to step: the block has no parameters; leave it out"
+        raise SettingsError([Problem("run.optimizer", what)])
     together = spec.run.device == "meta" and spec.run.target == "cuda"  # as it would be there
     more = {"foreach": True} if together else {}
     made: Optimizer = OPTIMIZERS[spec.run.optimizer](parameters, **more)

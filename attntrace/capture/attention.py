@@ -32,9 +32,10 @@ from attntrace.record import AttentionRecord, OpRecord
 
 _ARGUMENTS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 SDPA = F.scaled_dot_product_attention
-MHA = KERNELS["aten._native_multi_head_attention"]
-LAYER = KERNELS["aten._transformer_encoder_layer_fwd"]
-PARTS = "the layer's parts, one after the other,"
+MULTIHEAD, ENCODER_LAYER = "nn.MultiheadAttention", "nn.TransformerEncoderLayer"
+FUSED_MULTIHEAD = KERNELS["aten._native_multi_head_attention"]
+FUSED_LAYER = KERNELS["aten._transformer_encoder_layer_fwd"]
+_PARTS = "the layer's parts, one after the other,"
 
 
 class Call:
@@ -52,11 +53,12 @@ class Call:
     def record(self, ops: Sequence[OpRecord]) -> AttentionRecord:
         """Return the facts, given all ops of the run."""
         mine = [op for op in ops[self.start : self.end] if op.phase in ("forward", "recompute")]
-        if self.call == "nn.TransformerEncoderLayer":  # its attention has a record of its own
+        if self.call == ENCODER_LAYER:  # its attention has a record of its own
             mine = [op for op in mine if op.path == self.path]
         fused = next((op for op in mine if kernel_of(op) is not None), None)
         kernel = (kernel_of(fused) if fused else None) or self._steps(mine)
-        refused = () if kernel in (MHA, LAYER) else (*self.refused, *self._inside(kernel))
+        is_fastest = kernel in (FUSED_MULTIHEAD, FUSED_LAYER)
+        refused = () if is_fastest else (*self.refused, *self._inside(kernel))
         return AttentionRecord(
             path=self.path,
             row=next((op.row for op in mine if op.row is not None), None),
@@ -69,16 +71,16 @@ class Call:
 
     def _steps(self, mine: Sequence[OpRecord]) -> str:
         """Return how a call was put together that ran no fused kernel."""
-        if self.call == "nn.TransformerEncoderLayer":
-            return PARTS
+        if self.call == ENCODER_LAYER:
+            return _PARTS
         safe = any(op.op.startswith("aten._safe_softmax") for op in mine)
         return MATH if safe or self.call == "scaled_dot_product_attention" else STEPS
 
     def _inside(self, kernel: str) -> tuple[str, ...]:
         """Return why the attention inside nn.MultiheadAttention made its scores a tensor."""
-        if self.call == "nn.MultiheadAttention" and kernel == STEPS:
+        if self.call == MULTIHEAD and kernel == STEPS:
             return ("not flash: need_weights asks for the probs as a tensor",)
-        if self.call == "nn.MultiheadAttention" and kernel == MATH and self.dropout:
+        if self.call == MULTIHEAD and kernel == MATH and self.dropout:
             return (f"not flash: dropout is {self.dropout} and the CPU kernel has none",)
         return ()
 
@@ -115,11 +117,11 @@ class AttentionWitness:
         """Note that a module of torch's begins which has a fused path."""
         if isinstance(module, nn.MultiheadAttention):
             refused = multihead_refusals(_multihead_facts(module, args, visit.moded))
-            call = _module_call("nn.MultiheadAttention", MHA, visit, refused)
+            call = _module_call(MULTIHEAD, FUSED_MULTIHEAD, visit, refused)
             call.heads, call.dropout = module.num_heads, module.dropout * module.training
         elif isinstance(module, nn.TransformerEncoderLayer):
             refused = encoder_layer_refusals(_layer_facts(module, args, visit.moded))
-            call = _module_call("nn.TransformerEncoderLayer", LAYER, visit, refused)
+            call = _module_call(ENCODER_LAYER, FUSED_LAYER, visit, refused)
             call.heads = module.self_attn.num_heads
         else:
             return None

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from attntrace.capture.ledger import Ledger, Row
-from attntrace.capture.saved import ROWS
+from attntrace.capture.saved import ROWS, adopt_numbers, graph
 
 Gradients = tuple[Tensor | None, ...]
 SUM = "add"
@@ -47,7 +47,10 @@ class BackwardWitness:
     @contextmanager
     def attached(self, outputs: Iterable[Tensor]) -> Iterator[None]:
         """Hook every node below the outputs; unhook in any case, and let go of the rows."""
-        nodes = _nodes(outputs)
+        nodes = []
+        for node, rows in graph(outputs):
+            nodes.append(node)
+            adopt_numbers(node, self.ledger.storages, rows)
         handles = [handle for node in nodes for handle in self._hook(node)]
         self.start = len(self.ledger.ops)
         try:
@@ -131,15 +134,3 @@ class BackwardWitness:
         if self.accumulated is not None:
             self.ledger.settle(self.accumulated, self.start)
             self.accumulated, self.start = None, len(self.ledger.ops)
-
-
-def _nodes(outputs: Iterable[Tensor]) -> list[Any]:
-    """Return the nodes below the outputs, each once."""
-    todo: list[Any] = [tensor.grad_fn for tensor in outputs]
-    found: dict[Any, None] = {}
-    while todo:
-        node = todo.pop()
-        if node is not None and node not in found:
-            found[node] = None
-            todo.extend(above for above, _ in node.next_functions)
-    return list(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Size, Tensor
+from torch import Size, SymInt, Tensor
 from torch import device as Device
 from torch import dtype as DType
 
@@ -25,9 +25,9 @@ def shape_of(tensor: Tensor) -> Size | None:
         return None
 
 
-def plain(shape: Size | None) -> Shape | None:
-    """Return a shape as a tuple."""
-    return None if shape is None else tuple(shape)
+def plain(shape: Shape | None) -> Shape | None:
+    """Return a shape or strides as a tuple, None where a size is no number (jagged)."""
+    return None if shape is None or SymInt in map(type, shape) else tuple(shape)
 
 
 def nbytes_of(tensor: Tensor) -> int | None:

@@ -70,7 +70,7 @@ def tensor_record(row: Row, flops: int | None) -> TensorRecord:
         op=row.op,
         kind=row.kind,
         shape=plain(row.shape),
-        stride=row.stride,
+        stride=plain(row.stride),
         axes=tap.axes if tap else None,
         dtype=dtype_name(row.dtype),
         device=device_name(row.device),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from types import FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-_FIELDS: dict[type, list[str]] = {}
+_FIELDS: WeakKeyDictionary[type, list[str]] = WeakKeyDictionary()
 SAVED_FIELDS = ("data", "unpack_hook")
 
 

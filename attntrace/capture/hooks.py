@@ -220,7 +220,8 @@ def watching_changes(module: nn.Module) -> bool:
     return not (torchs_own and (module.training or needs_grad))
 
 
-_ASKS: dict[type, bool] = {}
+_ASKS: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
+"""Weak: a class that `torch.nn.utils.parametrize` makes for one module holds that module."""
 
 
 def asks_if_watched(kind: type) -> bool:

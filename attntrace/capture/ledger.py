@@ -24,12 +24,15 @@ from attntrace.capture.structure import tensors_in
 from attntrace.capture.tap import Tap
 from attntrace.record import Kind, Origin, Phase, Shape, Witness
 
-ADD = torch.ops.aten.add.Tensor
-LIFT_FRESH = torch.ops.aten.lift_fresh.default  # torch.tensor(...): its argument is new memory
-CONVOLUTION = torch.ops.aten.convolution.default
-PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.bmm.default)
-COPIES = (torch.ops.aten.clone.default, torch.ops.aten._to_copy.default)  # noqa: SLF001 - an op
-WHERE = torch.ops.aten.where.self  # attention makes a bool mask one of numbers by it
+ATEN = torch.ops.aten
+ADD = ATEN.add.Tensor
+LIFT_FRESH = ATEN.lift_fresh.default  # torch.tensor(...): its argument is new memory
+CONVOLUTION = ATEN.convolution.default
+PRODUCTS = (ATEN.mm.default, ATEN.bmm.default)
+COPIES = (ATEN.clone.default, ATEN._to_copy.default)  # noqa: SLF001 - an op
+WHERE = ATEN.where.self  # attention makes a bool mask one of numbers by it
+WRAPPING = frozenset({ATEN.mul.Tensor, ATEN.div.Tensor, ATEN.mul_.Tensor, ATEN.div_.Tensor})
+"""Of these autograd keeps an operand, in a tensor even where it is a Python number."""
 SPECIAL = frozenset({CONVOLUTION, ADD, WHERE, *COPIES})
 
 
@@ -97,6 +100,12 @@ class Op:
         self.transposed: bool | None = None
         self.row: int | None = None
         self.outputs: list[tuple[Size | None, DType, int | None, Life | None, Origin]] = []
+
+    def made(self, name: str) -> list[Life]:
+        """Return what it allocated, nothing if it is another op than "mul", say."""
+        if not self.func.__name__.startswith(f"{name}."):
+            return []
+        return [out[3] for out in self.outputs if out[3] is not None and out[4] == "new"]
 
 
 class Ledger:
@@ -212,8 +221,8 @@ class Ledger:
         if self.marks_graph and tensor.grad_fn is not None:
             made: Any = tensor.grad_fn.metadata  # a dict, which torch's stubs take for a method
             made.setdefault(ROWS, {})[tensor.output_nr] = row
-            if self.phase == "recompute":  # the graph is gone before it could be walked
-                adopt_numbers(tensor.grad_fn, self.storages)
+        if start < len(self.ops) and self.ops[-1].func in WRAPPING and tensor.grad_fn is not None:
+            adopt_numbers(tensor.grad_fn, self.storages, self.storages.clock)
         if given:
             row.inputs = self.rows_of(given)
         if life is not None:

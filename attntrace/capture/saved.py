@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from attntrace.capture.fence import checkpoint_of, kept_by, saved_tensors
 from attntrace.capture.storages import Storages
 from attntrace.capture.structure import tensors_in
+
+if TYPE_CHECKING:
+    from attntrace.capture.ledger import Row
+
+    Rows = dict[int, Row]
 
 ROWS = "attntrace rows"
 """Where a node of the autograd graph holds the rows that it made, by number of output."""
@@ -25,18 +30,13 @@ def mark_saved(outputs: Iterable[Tensor], storages: Storages, before: Iterable[A
     Only storages that the run has met count: a scalar that torch wrapped in a tensor does not. The
     nodes of `before` made the inputs; what lies above them is the caller's.
     """
-    todo: list[Any] = [t.grad_fn for t in outputs if t.grad_fn is not None]
-    if not todo:
+    outputs = [tensor for tensor in outputs if tensor.grad_fn is not None]
+    if not outputs:
         return 0
     packed = 0
-    seen: set[Any] = set(before)
+    seen: set[Any] = set()
     kept: set[int] = set()
-    while todo:
-        node = todo.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        todo.extend(above for above, _ in node.next_functions)
+    for node, rows in graph(outputs, before):
         tensors = saved_tensors(node)
         if tensors is None:
             return 0
@@ -48,24 +48,46 @@ def mark_saved(outputs: Iterable[Tensor], storages: Storages, before: Iterable[A
             tensors += tensors_in(kept_by(frame))
         for tensor in tensors:
             life = None if tensor is None else storages.find(tensor)
-            if life is not None:
+            if life is not None and not life.is_number:
                 kept.add(life.id)
-        adopt_numbers(node, storages)
+        adopt_numbers(node, storages, rows)
     for life in storages.lives:
         life.saved = life.id in kept
     return packed
 
 
-def adopt_numbers(node: Any, storages: Storages) -> None:
+def graph(outputs: Iterable[Tensor], before: Iterable[Any] = ()) -> Iterator[tuple[Any, Rows]]:
+    """Yield each node below the outputs once, but for `before` and what is below that.
+
+    With it the rows that it made; where it ran inside a call, those that the call returned.
+    """
+    todo: list[tuple[Any, Rows]] = [(tensor.grad_fn, {}) for tensor in outputs]
+    seen = {None, *before}
+    while todo:
+        node, rows = todo.pop()
+        if node not in seen:
+            seen.add(node)
+            rows = node.metadata.get(ROWS) or rows
+            yield node, rows
+            todo.extend((above, rows) for above, _ in node.next_functions)
+
+
+def adopt_numbers(node: Any, storages: Storages, born: int | Rows) -> None:
     """Take in the Python numbers that torch wrapped in tensors of its own for an op, and kept.
 
-    No mode sees one being made; it is as old as the row that its node made. Hooks for saved tensors
-    do not count it either.
+    No mode sees one being made. `born` says when that was, or which rows came of the call: then it
+    is as old as what the op made. Hooks for saved tensors do not count it either.
     """
-    rows = node.metadata.get(ROWS, {})
-    born = next((row.life.born for row in rows.values() if row.life is not None), None)
-    for tensor in saved_tensors(node) or () if born is not None else ():
+    for tensor in saved_tensors(node) or ():
         if tensor is not None and tensor.dim() == 0 and storages.find(tensor) is None:
-            life = storages.adopt(tensor, "run")
+            when = born if isinstance(born, int) else _born(node, born, storages)
+            life = storages.adopt(tensor, "run") if when is not None else None
             if life is not None:
-                life.born = born
+                life.born = when
+
+
+def _born(node: Any, rows: Rows, storages: Storages) -> int | None:
+    name = node.name().partition("Backward")[0].lower()
+    indices = [row.index for row in rows.values()]
+    made = (life for op in storages.ops if op.row in indices for life in op.made(name))
+    return next((life.born for life in made), None)

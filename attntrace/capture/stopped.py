@@ -15,6 +15,8 @@ from attntrace.capture.source import Site, caller, line_of, place
 from attntrace.capture.structure import named_tensors
 from attntrace.record import Failure, Operand
 
+BACKWARD = ("backward", "grad")
+
 
 class Stopped:
     """Remembers the first error that passed a witness; `failure` tells about it afterwards.
@@ -40,8 +42,12 @@ class Stopped:
             self._from_op = True
 
     def at_call(self, error: BaseException, op: str, given: Any) -> None:
-        """Note a Python-level call that raised; it says more than the op below it."""
-        if (self.error is not error or self._from_op) and not is_early_stop(error):
+        """Note a Python-level call that raised; it says more than the op below it.
+
+        Not so a call of backward: what raised in it the author wrote elsewhere, or nowhere.
+        """
+        news = self.error is not error or (self._from_op and op not in BACKWARD)
+        if news and not is_early_stop(error):
             self._note(error, op, given)
             self._from_op = False
 

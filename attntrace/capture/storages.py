@@ -47,6 +47,11 @@ class Life:
         self.written = -1
         """The last op that wrote into it."""
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it holds a Python number, which torch wrapped and no op made."""
+        return self.owner == "run" and self.op is None
+
 
 class Storages:
     """Every storage that a run has touched."""
@@ -55,7 +60,7 @@ class Storages:
         self.lives: list[Life] = []
         self.clock = 0
         """Counts births and deaths."""
-        self._ops = ops
+        self.ops = ops
         self._alive: dict[int, Life] = {}
         self._heir: tuple[Life, Op] | None = None
 
@@ -132,11 +137,11 @@ class Storages:
     def _dead(self, key: int, _: object = None) -> None:
         life = self._alive.pop(key)
         heir, self._heir = self._heir, None
-        if heir is not None and heir[0] is life and self._ops[-1] is heir[1]:
+        if heir is not None and heir[0] is life and self.ops[-1] is heir[1]:
             self._inherit(*heir)
             return
         self.clock += 1
-        life.died, life.died_op = self.clock, len(self._ops) - 1
+        life.died, life.died_op = self.clock, len(self.ops) - 1
 
     def _inherit(self, old: Life, op: Op) -> None:
         """Let `old` live on in what was born last, as if that op had added to it in place."""

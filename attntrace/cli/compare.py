@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -14,7 +14,7 @@ from attntrace.cli import options, table
 from attntrace.cli.exits import exit_codes
 from attntrace.cli.output import deliver
 from attntrace.cli.progress import progress
-from attntrace.cli.request import SETTINGS, Given, flags_of, with_settings
+from attntrace.cli.request import Given, flags_of, with_settings
 from attntrace.errors import AttntraceError, SettingsError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from attntrace.render.compare import Compared, Variant
     from attntrace.spec import Loaded
-
 
 _TRAINED = {"run": {"grad": True, "mode": "train"}}
 
@@ -76,11 +75,11 @@ def compare_command(
 
 def ways(given: Given) -> Iterator[Way]:
     """Yield every combination of the files and of the values that the flags have."""
-    flags = flags_of(given)
-    names = {SETTINGS[name].path: name.replace("_", "-") for name in SETTINGS}
+    from attntrace.spec.load import flag_of
+
     choices = [
-        [Choice(names[path], path, value) for value in _values(text)]
-        for path, text in flags.items()
+        [Choice(flag_of(path), path, value) for value in _values(text)]
+        for path, text in flags_of(given).items()
     ]
     for text in given["sets"] or ():
         path, equals, value = text.partition("=")
@@ -126,6 +125,7 @@ def _run(found: list[Way]) -> tuple[Compared, int]:
     """Return the runs side by side, and the exit code that a failed one asks for.
 
     Raises:
+        SettingsError: a value is wrong in any company.
         AttntraceError: not one of them could run.
 
     """
@@ -140,8 +140,9 @@ def _run(found: list[Way]) -> tuple[Compared, int]:
                 variants.append(_variant(way))
             except AttntraceError as error:
                 errors.append((way, error))
-    if not variants:
-        raise _together([error for _, error in errors])
+    mistaken = [error for _, error in errors if _is_mistake(error)]
+    if mistaken or not variants:
+        raise _together(mistaken or [error for _, error in errors])
     failed = max((e.exit_code for _, e in errors if not isinstance(e, SettingsError)), default=0)
     refused = [Refused(way.label, str(error).replace("\n", "; ")) for way, error in errors]
     return Compared(variants, refused), failed
@@ -157,6 +158,11 @@ def _variant(way: Way) -> Variant:
         return Variant(way.label, api.run(loaded.spec).facts)
     except SettingsError as error:
         raise loaded.placed(error) from None
+
+
+def _is_mistake(error: AttntraceError) -> bool:
+    """Return whether a value is no value of its setting, or a setting none that there is."""
+    return isinstance(error, SettingsError) and any(p.alone for p in error.problems)
 
 
 def _together(errors: list[AttntraceError]) -> AttntraceError:

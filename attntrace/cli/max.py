@@ -37,9 +37,8 @@ def max_command(
         loaded, nbytes = _request(given)
         fit = largest_that_fits(loaded, wanted, nbytes)
         is_json = format == "json"
-        deliver(
-            _json(fit, nbytes, loaded) if is_json else _text(fit, nbytes, loaded, format), output
-        )
+        text = _json(fit, nbytes, loaded) if is_json else _text(fit, nbytes, loaded, format)
+        deliver(text, output)
         if fit.found.fits is None:
             raise typer.Exit(OVER)
 
@@ -54,7 +53,7 @@ def _request(given: Given) -> tuple[Loaded, int]:
     nbytes = budget_from(budget, problems)
     if budget is None:
         problems.append(Problem("budget", "a size is needed, such as --budget 24GiB", "--budget"))
-    loaded = loaded_from(given, problems)
+    loaded = loaded_from(given, problems, run={"device": "meta"})
     assert nbytes is not None, "a budget that is missing or no size is a problem"
     return loaded, nbytes
 
@@ -112,9 +111,9 @@ def _how(fit: Fit, loaded: Loaded) -> str:
     """Return what was run to know it."""
     run = loaded.spec.run
     grad = "grad" if run.grad else "no grad"
-    return (
-        f"{len(fit.totals)} sizes were run on meta: {fit.beside}, {run.mode}, {grad}, {run.dtype}"
-    )
+    ran = "1 size was" if len(fit.totals) == 1 else f"{len(fit.totals)} sizes were"
+    target = " as cuda" if "cuda" in (run.target, run.device.partition(":")[0]) else ""
+    return f"{ran} run on meta{target}: {fit.beside}, {run.mode}, {grad}, {run.dtype}"
 
 
 def facts(fit: Fit, budget: int) -> dict[str, Any]:

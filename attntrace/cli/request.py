@@ -69,21 +69,24 @@ def with_settings(**argument: Any) -> Callable[[Command], Command]:
 
         settings = {name: flag.declared for name, flag in SETTINGS.items()}
         declared = {**argument, **settings, "sets": options.Sets}
-        shared = [_parameter(name, annotation) for name, annotation in declared.items()]
-        named = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-        run.__signature__ = inspect.Signature([*shared, *named])  # type: ignore[attr-defined]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        parameters = [
+            *(
+                inspect.Parameter(name, keyword, default=None, annotation=kind)
+                for name, kind in declared.items()
+            ),
+            *(parameter.replace(kind=keyword) for parameter in own),
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return run
 
     return decorate
 
 
-def _parameter(name: str, annotation: Any) -> inspect.Parameter:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, default=None, annotation=annotation)
-
-
-def loaded_from(given: Given, problems: Sequence[Problem]) -> Loaded:
+def loaded_from(given: Given, problems: Sequence[Problem], **defaults: Any) -> Loaded:
     """Return the spec that a file, `--set` and the flags ask for; say on stderr what is left out.
+
+    `defaults` are settings where nobody says more.
 
     Raises:
         SettingsError: with every problem of the settings, then `problems`, those of other flags.
@@ -92,7 +95,9 @@ def loaded_from(given: Given, problems: Sequence[Problem]) -> Loaded:
     from attntrace.spec import load
 
     try:
-        loaded = load(given["file"], sets=given["sets"] or (), flags=flags_of(given))
+        loaded = load(
+            given["file"], sets=given["sets"] or (), flags=flags_of(given), defaults=defaults
+        )
     except SettingsError as error:
         raise SettingsError([*error.problems, *problems]) from None
     if problems:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from attntrace.analysis.copies import Copy
 from attntrace.analysis.costs import RowCost
 from attntrace.analysis.kernel import Absent
-from attntrace.record import OpOutput, OpRecord, TensorRecord, Trace
+from attntrace.analysis.memory import phase_of
+from attntrace.record import OpOutput, OpRecord, StorageRecord, TensorRecord, Trace
 from attntrace.render.copies import why
 from attntrace.render.units import nbytes_text, shape_text, tuple_text
 
@@ -45,7 +46,7 @@ def tensor_cells(row: TensorRecord, trace: Trace, cost: RowCost) -> dict[str, Ce
         "hidden": _count(row.hidden_nbytes),
         "saved": _size(cost.saved_nbytes),
         "grad": _size(cost.gradient_nbytes),
-        "alive": Cell(cost.alive),
+        "alive": Cell(_until(cost.storage, trace)),
         "scratch": _size(cost.scratch_nbytes),
         "flops": _count(row.flops),
         "stride": Cell(tuple_text(row.stride) if row.stride is not None else ""),
@@ -81,14 +82,15 @@ def kernel_cells(
 
 
 def absent_cells(scores: Absent) -> dict[str, Cell]:
-    """Return what a tensor shows that a fused kernel never made."""
+    """Return what scores show that a fused kernel never made, or holds where nobody sees them."""
+    would = "in the kernel's scratch:" if scores.kept else "no memory: would be"
     return {
         "tensor": Cell("(scores)"),
-        "op": Cell("never made"),
+        "op": Cell("in scratch" if scores.kept else "never made"),
         "shape": Cell(shape_text(scores.shape)),
         "axes": Cell(tuple_text(scores.axes) if scores.axes else ""),
         "dtype": Cell(scores.dtype),
-        "from": Cell(f"no memory: would be {nbytes_text(scores.nbytes)}"),
+        "from": Cell(f"{would} {nbytes_text(scores.nbytes)}"),
     }
 
 
@@ -98,6 +100,15 @@ def _size(nbytes: int | None) -> Cell:
 
 def _count(number: int | None) -> Cell:
     return EMPTY if number is None else Cell(f"{number:,}", number)
+
+
+def _until(life: StorageRecord | None, trace: Trace) -> str:
+    """Return how long a storage lives: "#12", "until backward #31", "to the end"."""
+    if life is None or life.died is None:
+        return "" if life is None else "to the end"
+    kept = "backward" in trace.began and life.died > trace.began["backward"]
+    word = "until backward" if kept and phase_of(trace, life) == "forward" else ""
+    return f"{word} {'' if life.died_row is None else f'#{life.died_row}'}".strip()
 
 
 def _origin(row: TensorRecord, trace: Trace) -> str:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from io import StringIO
 from typing import Any, NamedTuple
 
-from attntrace.analysis.compare import FIGURES, Figures, Only, differences, figures, only_in
+from attntrace.analysis.compare import (
+    FIGURES,
+    Difference,
+    Figures,
+    Only,
+    differences,
+    figures,
+    only_in,
+)
 from attntrace.record import Trace
+from attntrace.render.csv import csv_text
 from attntrace.render.differences import sentences
 from attntrace.render.summary import heading
 from attntrace.render.units import nbytes_text
@@ -32,30 +39,35 @@ class Refused:
     reason: str
 
 
-class Column(NamedTuple):
-    """A figure, and how it is written; of a number the smallest is marked."""
+class FigureColumn(NamedTuple):
+    """A figure of each run, and how it is written; of a number the smallest is marked."""
 
     key: str
     title: str
     write: Callable[[Any], str] = str
 
+    @property
+    def is_number(self) -> bool:
+        """Whether less of it is better."""
+        return self.write is not str
+
 
 COLUMNS = (
-    Column("peak_nbytes", "forward peak", nbytes_text),
-    Column("training_peak_nbytes", "training peak", nbytes_text),
-    Column("saved_for_backward_nbytes", "for backward", nbytes_text),
-    Column("kernel", "kernel"),
-    Column("flops", "FLOPs", "{:,}".format),
-    Column("parameters", "parameters", "{:,}".format),
-    Column("device", "device"),
-    Column("dtype", "dtype"),
+    FigureColumn("peak_nbytes", "forward peak", nbytes_text),
+    FigureColumn("training_peak_nbytes", "training peak", nbytes_text),
+    FigureColumn("saved_for_backward_nbytes", "for backward", nbytes_text),
+    FigureColumn("kernel", "kernel"),
+    FigureColumn("flops", "FLOPs", "{:,}".format),
+    FigureColumn("parameters", "parameters", "{:,}".format),
+    FigureColumn("device", "device"),
+    FigureColumn("dtype", "dtype"),
 )
-_ALIKE = ("device", "dtype")
-"""Columns that are shown only where the runs differ in them."""
+_IN_HEADING = ("device", "dtype")
+"""Columns that are shown only where the runs differ in them: else the heading has them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class FigureCell:
     """What a cell shows; `best` if no run has less, and some run more."""
 
     text: str
@@ -68,14 +80,13 @@ class Compared:
     def __init__(self, variants: Sequence[Variant], refused: Sequence[Refused] = ()) -> None:
         self.variants, self.refused = variants, refused
         self.figures = [figures(variant.trace) for variant in variants]
-        self.columns = [
-            column
-            for column in COLUMNS
-            if (len(set(self._values(column))) > 1 if column.key in _ALIKE else True)
-            and any(value is not None for value in self._values(column))
-        ]
+        self.columns = [column for column in COLUMNS if self._is_shown(column)]
 
-    def _values(self, column: Column) -> list[Any]:
+    def _is_shown(self, column: FigureColumn) -> bool:
+        values = set(self._values(column))
+        return len(values) > 1 or (values != {None} and column.key not in _IN_HEADING)
+
+    def _values(self, column: FigureColumn) -> list[Any]:
         return [getattr(found, column.key) for found in self.figures]
 
     @property
@@ -92,20 +103,21 @@ class Compared:
     @property
     def numbers(self) -> list[str]:
         """The titles of the columns that hold numbers."""
-        return [column.title for column in self.columns if column.write is not str]
+        return [column.title for column in self.columns if column.is_number]
 
-    def rows(self) -> Iterator[list[Cell]]:
+    def rows(self) -> Iterator[list[FigureCell]]:
         """Yield a row a run."""
         for variant, found in zip(self.variants, self.figures, strict=True):
-            yield [Cell(variant.label), *(self._cell(column, found) for column in self.columns)]
+            cells = (self._cell(column, found) for column in self.columns)
+            yield [FigureCell(variant.label), *cells]
 
-    def _cell(self, column: Column, found: Figures) -> Cell:
+    def _cell(self, column: FigureColumn, found: Figures) -> FigureCell:
         value = getattr(found, column.key)
         if value is None:
-            return Cell("")
+            return FigureCell("")
         known = [v for v in self._values(column) if v is not None]
-        best = column.write is not str and value == min(known) < max(known)
-        return Cell(column.write(value), best)
+        best = column.is_number and value == min(known) < max(known)
+        return FigureCell(column.write(value), best)
 
     def lines(self) -> Iterator[tuple[str, list[str]]]:
         """Yield what was refused, then what sets each run apart from the first, as sentences."""
@@ -118,12 +130,9 @@ class Compared:
 
 def to_csv(compared: Compared) -> str:
     """Return a line a run, numbers without units."""
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["variant", *asdict(compared.figures[0])])
-    for variant, found in zip(compared.variants, compared.figures, strict=True):
-        writer.writerow([variant.label, *asdict(found).values()])
-    return out.getvalue()
+    runs = zip(compared.variants, compared.figures, strict=True)
+    head = ["variant", *asdict(compared.figures[0])]
+    return csv_text([head, *([run.label, *asdict(found).values()] for run, found in runs)])
 
 
 def to_json(compared: Compared) -> str:
@@ -144,22 +153,16 @@ def _against(first: Variant, other: Variant) -> dict[str, Any]:
     return {
         "label": other.label,
         "differences": {
-            name: [
-                {**asdict(found.part), "first": found.first, "second": found.second}
-                for found in differences(parts(first.trace), parts(other.trace))
-            ]
+            name: [_flat(found) for found in differences(parts(first.trace), parts(other.trace))]
             for name, parts in FIGURES.items()
         },
-        "not_here": [_only(item) for item in only_in(first.trace, other.trace)],
-        "only_here": [_only(item) for item in only_in(other.trace, first.trace)],
+        "not_here": [_flat(item) for item in only_in(first.trace, other.trace)],
+        "only_here": [_flat(item) for item in only_in(other.trace, first.trace)],
         "sentences": sentences(first.trace, other.trace),
     }
 
 
-def _only(item: Only) -> dict[str, Any]:
-    return {
-        **asdict(item.part),
-        "rows": item.rows,
-        "shapes": item.shapes,
-        "new_nbytes": item.new_nbytes,
-    }
+def _flat(found: Difference | Only) -> dict[str, Any]:
+    """Return the fields of what was found behind those of its part."""
+    facts = asdict(found)
+    return {**facts.pop("part"), **facts}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from attntrace.analysis.compare import FIGURES, Difference, Only, Part, differences, only_in
+from attntrace.analysis.kernel import keeps_scores
 from attntrace.record import Trace
 from attntrace.render.units import nbytes_text
 
@@ -27,8 +28,7 @@ def sentences(first: Trace, second: Trace) -> list[str]:
     A figure that only one of them measured is left out.
     """
     gone, new = only_in(first, second), only_in(second, first)
-    fused = any(call.scores is not None for call in second.attention)
-    absent = {item.part: item for item in gone} if fused else {}  # else they are inside a call
+    absent = _unmade(gone, second)
     said = []
     for name, parts in FIGURES.items():
         sides = parts(first), parts(second)
@@ -38,6 +38,14 @@ def sentences(first: Trace, second: Trace) -> list[str]:
     for word, rows in (("not here", gone), ("only here", new)):
         said += [f"{word}: {_listed([_row(item) for item in rows])}"] if rows else []
     return said or ["the same in every figure, tensor by tensor"]
+
+
+def _unmade(gone: Sequence[Only], second: Trace) -> dict[Part, Only]:
+    """Return the rows of scores that the second run's kernels never make; none if one does."""
+    calls = second.attention
+    inside = any(call.scores is None or keeps_scores(call.kernel) for call in calls)
+    shapes = set() if inside else {str(call.scores) for call in calls}
+    return {item.part: item for item in gone if shapes.issuperset(item.shapes)}
 
 
 def _sentence(name: str, found: Sequence[Difference]) -> str:
@@ -57,6 +65,8 @@ def _sentence(name: str, found: Sequence[Difference]) -> str:
 def _item(item: Difference, write: Callable[[int], str], *, bare: bool) -> str:
     name = item.part.name if bare else _name(item.part)
     if item.first and item.second:
+        if write(item.first) == write(item.second):
+            write = "{:,} B".format
         return f"{name} {write(item.second)} instead of {write(item.first)}"
     return f"{name} {write(item.first or item.second)}"
 

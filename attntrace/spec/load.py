@@ -145,9 +145,13 @@ _FLAGS = {"mask.kind": "mask", "run.target": "as"}
 """Flags that are not called as the field is."""
 
 
+def flag_of(path: str) -> str:
+    """Return what the flag of a setting is called: "kv-heads", "mask", "as"."""
+    return _FLAGS.get(path) or path.rpartition(".")[2].replace("_", "-")
+
+
 def _from_flag(path: str, text: str) -> Setting:
-    name = _FLAGS.get(path) or path.rpartition(".")[2].replace("_", "-")
-    return Setting(path, _scalar(text), f"--{name} {text}", "flag")
+    return Setting(path, _scalar(text), f"--{flag_of(path)} {text}", "flag")
 
 
 def _flatten(settings: Mapping[str, Any], above: tuple[str, ...]) -> Iterable[Setting]:

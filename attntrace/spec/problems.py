@@ -131,8 +131,8 @@ def _of_field(details: ErrorDetails, given: Mapping[str, Setting]) -> Problem:
     path = _path(details)
     field = fields().get(path)
     if field is None:
-        return placed(Problem(path, unknown(path)), given)
-    return placed(Problem(path, _refusal(field, given[path].value)), given)
+        return placed(Problem(path, unknown(path), alone=True), given)
+    return placed(Problem(path, _refusal(field, given[path].value), alone=True), given)
 
 
 def placed(problem: Problem, given: Mapping[str, Setting]) -> Problem:

@@ -26,7 +26,7 @@ BY_VALUE = ("adafactor", "asgd")
 
 
 class RunSpec(Component):
-    """Device, number format, seed of weights and input, and the two modes of torch."""
+    """Device, number format, seed, the two modes of torch, and what of training is followed."""
 
     device: Device = setting("cpu", "where it runs; on meta nothing is allocated or computed")
     target: Target | None = setting(

@@ -90,6 +90,37 @@ def test_sentences_of_sdpa_against_eager():
     ]  # fmt: skip
 
 
+def test_only_scores_are_never_tensors():
+    """What has another name in the other run, or lies in a kernel's scratch, is a tensor there."""
+    eager = traced("eager")
+    apart = attntrace.run({**SPECS["torch"], "heads": 4, "run": MODES["train"]}).facts
+    (saves,) = (line for line in sentences(eager, apart) if line.startswith("saves"))
+    assert saves.endswith("; probs (13, 4, 100, 100) is never a tensor")
+    math = attntrace.run({**SPECS["dropout"], "heads": 4, "run": MODES["train"]}).facts
+    assert not any("never" in line for line in sentences(eager, math))
+
+
+def test_gradients_of_parameters_have_the_names_of_their_modules():
+    """Two weights' gradients can be told apart."""
+    names = {part.name for part in FIGURES["training_peak_nbytes"](traced("encoder"))}
+    assert {"d down.weight", "d down.bias"} <= names
+    assert "d weight" not in names
+
+
+def test_sizes_that_read_alike_are_in_bytes():
+    """A difference too small for the unit is not lost in rounding."""
+    first = traced("sdpa")
+    trace = replace(
+        first,
+        storages=tuple(
+            replace(life, nbytes=life.nbytes + 8 * (life.row == 1 and life.owner == "run"))
+            for life in first.storages
+        ),
+    )
+    said = sentences(first, trace)
+    assert "holds 8 B more at its training peak: with qkv 998,408 B instead of 998,400 B" in said
+
+
 def test_layers_are_counted_together():
     """Rows of the same name at the same place of every layer are one part."""
     eager = attntrace.run(SPECS["encoder"]).facts

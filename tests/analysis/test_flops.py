@@ -89,7 +89,10 @@ def test_the_experts_of_one_product():
     loop, grouped = (
         attntrace.run(
             {
-                **{"block": "decoder", "heads": 4, "batch": 3, "tokens": 10},
+                "block": "decoder",
+                "heads": 4,
+                "batch": 3,
+                "tokens": 10,
                 "feed_forward": {**part, "expert_impl": impl},
                 "run": {"grad": True},
             }

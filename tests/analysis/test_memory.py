@@ -48,10 +48,8 @@ def test_what_is_saved_lives_until_backward(facts):
     ]
     assert kept
     for row in kept:
-        alive = costs[row].alive
-        assert alive.startswith(("until backward #", "to the end")), row
-        if "#" in alive:
-            assert facts.tensors[int(alive.partition("#")[2])].phase == "backward"
+        life = costs[row].storage
+        assert life.died is None or facts.tensors[life.died_row].phase == "backward", row
 
 
 def test_a_gradient_is_as_large_as_its_row(facts):
@@ -65,10 +63,9 @@ def test_a_gradient_is_as_large_as_its_row(facts):
 def test_without_backward_rows_die_in_the_forward():
     """In inference a storage dies after a row, or is returned; nothing waits for backward."""
     facts = attntrace.run({"heads": 4}).facts
-    alive = {facts.tensors[row].name: cost.alive for row, cost in row_costs(facts).items()}
-    assert alive["scores"] == "#10"
-    assert alive["out"] == "to the end"
-    assert not any("backward" in text for text in alive.values())
+    lives = {facts.tensors[row].name: cost.storage for row, cost in row_costs(facts).items()}
+    assert lives["scores"].died_row == 10
+    assert lives["out"].died is None
 
 
 @pytest.mark.parametrize(

@@ -93,13 +93,19 @@ BACKWARD = "backward of the step"
 """The name that a run gives to its backward with `record_function`, where it has one."""
 
 
+Running = tuple[tuple[str, int], ...]
+"""Events of the profiler that are open, from the outermost in: name and number."""
+
+
 class Change(NamedTuple):
-    """Memory that came, or went where `nbytes` is negative; `kernels` were running then."""
+    """Memory that came, or went where `nbytes` is negative."""
 
     when: int
     address: int
     nbytes: int
-    kernels: tuple[tuple[str, int], ...]
+    kernels: Running
+    """Which kernels it is scratch of, if it goes while one of them runs."""
+    running: Running
     in_op: bool
 
 
@@ -122,7 +128,7 @@ def profiled(run: Callable[[], Any]) -> Profile:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         run()
     tree = seen.profiler.kineto_results.experimental_event_tree()
-    changes = sorted((c for root in tree for c in _changes(root, ())), key=lambda c: c.when)
+    changes = sorted((c for root in tree for c in _changes(root, (), ())), key=lambda c: c.when)
     backward = min((e.start_time_ns for e in tree if e.name == BACKWARD), default=changes[-1].when)
     scratch: dict[int, str] = {}
     alive: dict[int, int] = {}
@@ -134,7 +140,7 @@ def profiled(run: Callable[[], Any]) -> Profile:
             born = alive.pop(change.address)
             first = changes[born]
             ops = bisect(begun, change.when) - bisect(begun, first.when)
-            if set(first.kernels) & set(change.kernels):
+            if set(first.kernels) & set(change.running):
                 scratch[born] = scratch[number] = first.kernels[0][0]
             elif first.nbytes == NUMBER and not first.in_op and ops <= 1:
                 scratch[born] = scratch[number] = "a number"
@@ -153,19 +159,21 @@ def profiled_peak(run: Callable[[], Any]) -> tuple[int, int]:
     return seen.peak, seen.without_scratch
 
 
-def _changes(event: Any, kernels: tuple[tuple[str, int], ...]) -> Iterator[Change]:
+def _changes(event: Any, kernels: Running, running: Running) -> Iterator[Change]:
     """Yield what an event of the profiler's tree, and those below it, allocated and freed."""
     parent = event.parent
     if event.tag.name == "Allocation":
         memory = event.extra_fields
         in_op = parent is not None and parent.name.startswith("aten::")
-        yield Change(event.start_time_ns, memory.ptr, memory.alloc_size, kernels, in_op)
+        when, nbytes = event.start_time_ns, memory.alloc_size
+        yield Change(when, memory.ptr, nbytes, kernels, running, in_op)
+    running = (*running, (event.name, event.id))
     if event.name in KERNELS:
         kernels = (*kernels, (event.name, event.id))
     elif parent is not None and COPIES.get(event.name) == parent.name:
         kernels = (*kernels, (parent.name, parent.id))
     for child in event.children:
-        yield from _changes(child, kernels)
+        yield from _changes(child, kernels, running)
 
 
 def _ops(event: Any) -> Iterator[int]:

@@ -35,6 +35,16 @@ def test_flash_keeps_its_scores():
     assert "no memory: would be 2.0 MiB" in str(trace)
 
 
+def test_the_fused_module_holds_its_scores():
+    """What nn.MultiheadAttention's own kernel holds in scratch is not said to be never made."""
+    trace = attntrace.run({"heads": 4, "attention": {"impl": "torch", "qkv_bias": True}})
+    (absent,) = absent_scores(trace.facts).values()
+    assert (absent.shape, absent.kept) == ((13, 4, 100, 100), True)
+    assert "in scratch" in str(trace)
+    assert "in the kernel's scratch: 2.0 MiB" in str(trace)
+    assert "never" not in str(trace)
+
+
 def q_k_v(tokens=5, dtype=torch.float32):
     """Return q, k, v of two batches and three heads."""
     return torch.randn(3, 2, 3, tokens, 8, dtype=dtype)

@@ -101,3 +101,24 @@ def test_a_bug_of_a_witness_is_not_taken_for_the_authors(monkeypatch):
     monkeypatch.setattr("attntrace.capture.ledger.Ledger.add_row", broken)
     with pytest.raises(LookupError, match=r"^ours$"):
         attntrace.trace(torch.relu, torch.randn(2))
+
+
+class Half(torch.autograd.Function):
+    """Halves; its backward multiplies by what does not fit."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x / 2
+
+    @staticmethod
+    def backward(ctx, g):
+        return g @ torch.ones(3, 5)
+
+
+def test_an_error_in_backward_is_where_the_author_wrote_it():
+    """The op of the author's own backward and its line say more than the call of backward."""
+    weight = torch.ones(2, 7, requires_grad=True)
+    failure = failure_of(lambda x: Half.apply(x * weight).sum().backward(), torch.ones(2, 7))
+    failure = failure.diagnosis
+    assert (failure.op, failure.line) == ("aten.mm.default", "return g @ torch.ones(3, 5)")
+    assert [operand.shape for operand in failure.operands] == [(2, 7), (3, 5)]

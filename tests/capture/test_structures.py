@@ -127,3 +127,11 @@ def test_a_dispatched_op_that_fails_below_a_call():
     assert caught is not None
     assert caught.diagnosis.op == "linalg_cholesky"
     assert [operand.name for operand in caught.diagnosis.operands] == ["-x"]
+
+
+def test_a_jagged_tensor_can_be_written_down():
+    """One of its sizes is a symbol, which no JSON has."""
+    x = torch.randn(9, 24)
+    parts = torch.nested.nested_tensor([x, x[:3]], layout=torch.jagged)
+    trace = attntrace.trace(torch.relu, parts)
+    assert attntrace.Trace.from_json(trace.to_json()).tensors[-1].shape is None

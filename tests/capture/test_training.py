@@ -304,3 +304,67 @@ def test_watching_does_not_change_the_gradients(checkpoint):
     observe(watched, (), make_inputs(spec), Asked(Training()))
     for ours, theirs in zip(watched.parameters(), alone.block.parameters(), strict=True):
         assert torch.equal(ours.grad, theirs.grad)
+
+
+def test_attention_without_projections_has_gradients_of_its_inputs():
+    """q, k and v need gradients there, or there were nothing to follow; a peak has its row."""
+    trace = attntrace.run("dot-product")
+    assert trace.memory.saved_for_backward_nbytes is None
+    q, k, v = 3 * [13 * 4 * 100 * 16 * 4]
+    trace = attntrace.run(attntrace.load("dot-product", run={"grad": True}))
+    gradients = {row.gradient_of: row.nbytes for row in trace.tensors if row.kind == "gradient"}
+    assert {trace.tensors[of].name: gradients[of] for of in (0, 1, 2)} == {"q": q, "k": k, "v": v}
+    kept = [life.nbytes for life in trace.facts.storages if life.saved_for_backward]
+    assert sum(n for n in kept if n > 8) == q + k + v + trace["probs"].nbytes  # 8 is the scale
+    assert trace.memory.peak_at == trace["scores_scaled"].index
+
+
+def test_the_first_step_of_an_optimizer_makes_its_state():
+    """State that is born in a step of the caller's own is state all the same."""
+    layer = torch.nn.Linear(7, 5)
+    stepper, x = torch.optim.AdamW(layer.parameters()), torch.randn(3, 7)
+
+    def step():
+        layer(x).sum().backward()
+        stepper.step()
+
+    first = attntrace.trace(step)
+    state = [value for entry in stepper.state.values() for value in entry.values()]
+    assert first.memory.optimizer_nbytes == sum(tensor.nbytes for tensor in state)
+    assert attntrace.trace(step).memory.peak_at is not None
+
+
+def test_an_optimizer_needs_parameters():
+    """Where there is nothing to step, an optimizer is refused rather than passed over."""
+    spec = attntrace.load("dot-product", run={"grad": True, "optimizer": "sgd"})
+    with pytest.raises(SettingsError) as caught:
+        attntrace.run(spec)
+    assert str(caught.value) == (
+        "run.optimizer: optimizer sgd has nothing to step: the block has no parameters; leave it out"
+    )
+
+
+def test_a_number_that_autograd_keeps_is_in_the_peak():
+    """Torch wraps 0.7 in a tensor of 8 bytes; backward frees it before the forward is over."""
+    weight, x = torch.randn(24, 24, requires_grad=True), torch.randn(9, 24)
+
+    def step(x):
+        out = (x @ weight * 0.7 / 3).square().mean()
+        out.backward()
+        return out.detach()
+
+    step(x)
+    weight.grad = None
+    real = profiled(lambda: step(x)).without_scratch
+    weight.grad = None
+    assert attntrace.trace(step, x).memory.training_peak_nbytes == real
+
+
+def test_a_class_made_for_one_module_is_let_go():
+    """`parametrize` makes such a class, and that holds the module."""
+    layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(24, 24))
+    attntrace.trace(layer, torch.ones(9, 24))
+    left = weakref.ref(layer)
+    del layer
+    gc.collect()
+    assert left() is None

@@ -48,6 +48,8 @@ class Step:
 
     def zero(self) -> None:
         self.block.zero_grad(set_to_none=True)
+        for tensor in flat([*self.inputs.values()]):
+            tensor.grad = None
 
 
 def measured(spec: Spec, optimizer: Any = None, before: int = 1) -> Measured:

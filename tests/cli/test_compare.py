@@ -40,6 +40,7 @@ def rows(text):
         ),
         ({"mask": "none,[causal,padding]"}, ["mask none", "mask causal,padding"]),
         ({"kv_heads": "1, 2"}, ["kv-heads 1", "kv-heads 2"]),
+        ({"target": "cpu,cuda"}, ["as cpu", "as cuda"]),
         ({"sets": ["norm.kind=layernorm,rmsnorm"]}, ["norm.kind layernorm", "norm.kind rmsnorm"]),
         ({"sets": ["image.kernels=[7,3,3],[5,3]"]}, ["image.kernels [7,3,3]", "image.kernels [5,3]"]),
         ({"files": ["gpt2", "a.yaml"]}, ["gpt2", "a.yaml"]),
@@ -145,6 +146,13 @@ def test_what_is_refused_is_listed(invoke):
     assert (ended.code, ended.err) == (0, "")
     assert f"not run\n- heads 3: {HEADS_3}\n" in ended.out
     assert "heads 2, against heads 4" in ended.out
+
+
+def test_a_value_that_there_is_not_is_a_mistake(invoke):
+    """What no setting knows is bad input, though other combinations could run."""
+    ended = invoke("compare", "--heads", "4", "--impl", "eager,sdap")
+    assert (ended.code, ended.out) == (2, "")
+    assert "--impl sdap: impl must be one of eager, sdpa, torch; got 'sdap'" in ended.err
 
 
 def test_all_refused(invoke):

@@ -50,6 +50,21 @@ def test_the_table(invoke):
     assert how.endswith(" sizes were run on meta: tokens 100, eval, no grad, float32")
 
 
+def test_it_speaks_for_a_gpu(invoke):
+    """`--as cuda` needs no `--device meta`: every size is run on meta anyway."""
+    ended = invoke("max", "--heads", 4, "--budget", "8MiB", "--as", "cuda")
+    assert (ended.code, ended.err) == (0, "")
+    assert " run on meta as cuda: tokens 100, " in ended.out
+    plain = invoke("max", "--heads", 4, "--budget", "8MiB", "--device", "meta", "--as", "cuda")
+    assert ended.out == plain.out
+
+
+def test_one_size_is_one(invoke):
+    """Where the settings allow one size alone, it is one that was run."""
+    ended = invoke("max", "yolo11n-c2psa", "--for", "tokens", "--budget", "1GiB")
+    assert "\n1 size was run on meta: batch 2, " in ended.out
+
+
 def test_nothing_fits(invoke):
     """Where 1 is too much, the exit code is 1 and its bytes are said."""
     ended = invoke("max", "--heads", 4, "--budget", "100KiB")

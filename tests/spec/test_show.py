@@ -44,6 +44,8 @@ run:
   seed: 0              # default
   mode: eval           # default
   grad: false          # default
+  optimizer: none      # default
+  checkpoint: false    # default
 """
 FILE = """\
 batch: 7
@@ -84,6 +86,8 @@ run:
   seed: 0             # default
   mode: train         # --mode train
   grad: true          # run.grad=True
+  optimizer: none     # default
+  checkpoint: false   # default
 """
 
 
