@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?= --heads 4 --chan 64
+# A process a core, and in each one thread: the tensors of tests are too small to share
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint types architecture build bench golden clean
@@ -21,10 +23,10 @@ run: $(VENV)/ready ## Trace an attention layer; ARGS="--heads 8 --explain" to ch
 	@$(BIN)/attntrace run $(ARGS)
 
 test: $(VENV)/ready ## Run the tests
-	$(BIN)/pytest --numprocesses auto
+	$(PYTEST)
 
 check: lint types architecture build ## Everything that CI does
-	$(BIN)/pytest --numprocesses auto --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 lint: $(VENV)/ready ## Style: ruff, format and rules
 	$(BIN)/ruff format --check .

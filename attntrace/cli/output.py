@@ -10,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from attntrace.cli.stop import end_if_pressed
 from attntrace.errors import AttntraceError, Problem
 
 _PLAIN = str.maketrans({"─": "-", "·": ".", "…": "~", "█": "#"})
@@ -22,6 +23,7 @@ def deliver(text: str, output: Path | None) -> None:
         AttntraceError: stdout or the file could not be written.
 
     """
+    end_if_pressed()
     if output is None:
         _write_out(text)
     else:

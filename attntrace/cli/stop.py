@@ -8,18 +8,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Timer
+from types import FrameType
 
 STOPPED = 130
 """128 and the number of the signal, as shells have it."""
 _SOON = 0.01
-_said = Event()
+_pressed, _said = Event(), Event()
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Turn Ctrl-C in the block into its word and exit code; nothing else passes differently."""
+    _pressed.clear()
     _said.clear()
-    others = sys.unraisablehook
+    others, handler = sys.unraisablehook, signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, _press_noted)
     sys.unraisablehook = lambda one: _again() if _is_stop(one) else others(one)
     try:
         yield
@@ -31,6 +34,18 @@ def stoppable() -> Iterator[None]:
         raise
     finally:
         sys.unraisablehook = others
+        signal.signal(signal.SIGINT, handler)
+
+
+def end_if_pressed() -> None:
+    """Stop here if Ctrl-C came where Python or a library lost it. Long work calls this."""
+    if _pressed.is_set():
+        raise KeyboardInterrupt
+
+
+def _press_noted(_number: int, _frame: FrameType | None) -> None:
+    _pressed.set()
+    raise KeyboardInterrupt
 
 
 def stopped() -> int:
