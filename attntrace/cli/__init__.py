@@ -17,7 +17,7 @@ from attntrace.cli.max import max_command
 from attntrace.cli.presets import presets_command
 from attntrace.cli.run import run_command
 from attntrace.cli.schema import schema_command
-from attntrace.cli.stop import stoppable
+from attntrace.cli.stop import end_if_pressed, stoppable
 from attntrace.version import __version__
 
 SELDOM = 1000
@@ -67,4 +67,5 @@ def main() -> None:
         try:
             app()
         except Exception as error:
+            end_if_pressed()  # an import that Ctrl-C cut short fails in odd ways
             sys.exit(report_bug(error))

@@ -14,9 +14,10 @@ class Component(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
-Size = Annotated[int, Field(ge=1, le=2**40)]
-"""At most 2^40: beyond, products of a few sizes no longer fit the 64 bits of torch."""
-Count = Annotated[int, Field(ge=0, le=2**40)]
+MOST = 2**40
+"""The largest size: beyond, products of a few sizes no longer fit the 64 bits of torch."""
+Size = Annotated[int, Field(ge=1, le=MOST)]
+Count = Annotated[int, Field(ge=0, le=MOST)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A probability that is not one, such as of dropout."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attntrace.errors import Problem
 from attntrace.spec.block import Spec
+from attntrace.spec.component import MOST
 from attntrace.spec.rules.belongs import would_be
 from attntrace.spec.rules.sizes import indivisible
 from attntrace.spec.symbols import STACKS
@@ -23,6 +24,11 @@ def feed_forward_rules(spec: Spec) -> Iterator[Problem]:
             "feed_forward.ratio",
             f"ff_dim {spec.ff_dim} and ratio {part.ratio:g} are both given, and ratio*chan is "
             f"{would_be(spec, 'ff_dim')}; leave one out",
+        )
+    elif spec.ff_dim > MOST:
+        yield Problem(
+            "chan" if part.ratio is None else "feed_forward.ratio",
+            f"ff_dim would be ratio*chan = {spec.ff_dim}, and the most is {MOST}; make one smaller",
         )
     if part.kind == "moe":
         yield from _moe(spec)

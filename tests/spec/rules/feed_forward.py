@@ -13,6 +13,13 @@ CASES = [
         {"ff_dim": 128},
     ),
     Case(
+        "a width beyond all that torch can count",
+        {"block": "encoder", "chan": 64, "heads": 4, "feed_forward": {"ratio": 1e11}},
+        "feed_forward.ratio",
+        "ff_dim would be ratio*chan = 6400000000000, and the most is 1099511627776; make one smaller",
+        {"feed_forward": {"ratio": 1e9}},
+    ),
+    Case(
         "no number of experts",
         {"block": "encoder", "chan": 64, "heads": 4, "feed_forward": {"kind": "moe"}},
         "feed_forward.kind",
