@@ -33,6 +33,7 @@ from attntrace.record import AttentionRecord, OpRecord
 _ARGUMENTS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 SDPA = F.scaled_dot_product_attention
 MULTIHEAD, ENCODER_LAYER = "nn.MultiheadAttention", "nn.TransformerEncoderLayer"
+FUSABLE = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 FUSED_MULTIHEAD = KERNELS["aten._native_multi_head_attention"]
 FUSED_LAYER = KERNELS["aten._transformer_encoder_layer_fwd"]
 _PARTS = "the layer's parts, one after the other,"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -44,6 +45,7 @@ def _autocast(device: str) -> str | None:
     return dtype_name(torch.get_autocast_dtype(device))
 
 
+@lru_cache(maxsize=16)
 def _chip(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

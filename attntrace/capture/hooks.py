@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from attntrace.capture.attention import Call, Visited
+from attntrace.capture.attention import FUSABLE, Call, Visited
 from attntrace.capture.fence import is_innermost
 from attntrace.capture.ledger import Ledger, Row
 from attntrace.capture.source import caller
@@ -112,7 +112,7 @@ class ModuleWitness:
         visit = Visit(module, self._path(module), len(self._open), len(self.ledger.ops))
         self.visits.append(visit)
         self._open.append(visit)
-        if visit.torchs_own:
+        if isinstance(module, FUSABLE):
             moded = self.calls.watching and is_innermost(self.calls) is False
             begun = Visited(visit.path, visit.start, moded)
             visit.attention = self.calls.attention.entered(module, args, begun)

@@ -31,9 +31,9 @@ CONVOLUTION = ATEN.convolution.default
 PRODUCTS = (ATEN.mm.default, ATEN.bmm.default)
 COPIES = (ATEN.clone.default, ATEN._to_copy.default)  # noqa: SLF001 - an op
 WHERE = ATEN.where.self  # attention makes a bool mask one of numbers by it
-WRAPPING = frozenset({ATEN.mul.Tensor, ATEN.div.Tensor, ATEN.mul_.Tensor, ATEN.div_.Tensor})
+WRAPPING = {id(op.Tensor) for op in (ATEN.mul, ATEN.div, ATEN.mul_, ATEN.div_)}
 """Of these autograd keeps an operand, in a tensor even where it is a Python number."""
-SPECIAL = frozenset({CONVOLUTION, ADD, WHERE, *COPIES})
+SPECIAL = {id(op) for op in (CONVOLUTION, ADD, WHERE, *COPIES)}  # an op's own hash is slow
 
 
 class Row:
@@ -146,7 +146,7 @@ class Ledger:
         number = len(ops)
         op = Op(func, self.path, self.phase, shapes_of(given))
         ops.append(op)
-        if func in SPECIAL:
+        if id(func) in SPECIAL:
             self._note_special(op, args, given, out)
         for tensor in (out,) if isinstance(out, Tensor) else tensors_in(out):
             life = storages.find(tensor)
@@ -218,11 +218,8 @@ class Ledger:
             life = self.storages.adopt(tensor, "outside")
         row = Row(len(self.rows), tensor, op, self.path, life)
         row.phase = self.phase
-        if self.marks_graph and tensor.grad_fn is not None:
-            made: Any = tensor.grad_fn.metadata  # a dict, which torch's stubs take for a method
-            made.setdefault(ROWS, {})[tensor.output_nr] = row
-        if start < len(self.ops) and self.ops[-1].func in WRAPPING and tensor.grad_fn is not None:
-            adopt_numbers(tensor.grad_fn, self.storages, self.storages.clock)
+        if tensor.grad_fn is not None:
+            self._note_node(tensor.grad_fn, tensor.output_nr, row, start)
         if given:
             row.inputs = self.rows_of(given)
         if life is not None:
@@ -239,6 +236,13 @@ class Ledger:
         self.rows.append(row)
         self._row_of[id(tensor)] = (weakref.ref(tensor), row)
         return row
+
+    def _note_node(self, node: Any, output: int, row: Row, start: int) -> None:
+        """Note a row on the node of the graph that made it, and what that node keeps unseen."""
+        if self.marks_graph:
+            node.metadata.setdefault(ROWS, {})[output] = row
+        if start < len(self.ops) and id(self.ops[-1].func) in WRAPPING:
+            adopt_numbers(node, self.storages, self.storages.clock)
 
     def enter_phase(self, phase: Phase) -> None:
         """Begin what follows the forward."""
@@ -259,14 +263,12 @@ class Ledger:
         """Enter a tensor that goes into the run."""
         self.storages.adopt(tensor, "input", name)
         row = self.add_row(tensor, "input", 0)
-        row.kind = row.origin = "input"
-        row.name = name
+        row.kind, row.origin, row.name = "input", "input", name
 
     def settle(self, row: Row, start: int) -> None:
         """Give the ops of a call, from number `start` on, to the first row that came of it.
 
-        The row takes what they allocated and no row shows. In backward a later row may yet show
-        what is still alive.
+        The row takes what they allocated and no row shows; in backward only what has died.
         """
         wait = self.phase == "backward"
         for number in range(start, len(self.ops)):

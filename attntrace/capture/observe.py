@@ -102,7 +102,6 @@ class Observed:
     error: Exception | None
 
 
-@seldom_whole()
 def observe(
     subject: Callable[..., Any],
     args: tuple[Any, ...],
@@ -118,7 +117,7 @@ def observe(
     watch = Watch(subject, args, kwargs, asked)
     output, error = None, None
     try:
-        with watch.attached():
+        with seldom_whole(), watch.attached():
             output = subject(*args, **kwargs)
             watch.enter_outputs(output)
     except Exception as raised:
@@ -168,7 +167,8 @@ class Watch:
         measured = self.meter.attached(self.ledger) if self.meter else nullcontext()
         on = self.environment.target
         hooks = run_as(on, self.kernels, self.modules) if on else self.modules.attached()
-        with measured, self.kernels, hooks, steps_followed(self.ledger):
+        steps = steps_followed(self.ledger) if self.environment.grad else nullcontext()
+        with measured, self.kernels, hooks, steps:
             self.calls.watch(True)
             try:
                 yield
