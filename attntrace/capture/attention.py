@@ -30,7 +30,7 @@ from attntrace.capture.describe import dtype_name
 from attntrace.capture.fence import has_hooks
 from attntrace.record import AttentionRecord, OpRecord
 
-_ARGUMENTS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+ARGUMENTS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 SDPA = F.scaled_dot_product_attention
 MULTIHEAD, ENCODER_LAYER = "nn.MultiheadAttention", "nn.TransformerEncoderLayer"
 FUSABLE = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
@@ -119,7 +119,7 @@ class AttentionWitness:
         if isinstance(module, nn.MultiheadAttention):
             refused = multihead_refusals(_multihead_facts(module, args, visit.moded))
             call = _module_call(MULTIHEAD, FUSED_MULTIHEAD, visit, refused)
-            call.heads, call.dropout = module.num_heads, module.dropout * module.training
+            call.heads, call.dropout = module.num_heads, _dropped_on_cpu(module, self.target)
         elif isinstance(module, nn.TransformerEncoderLayer):
             refused = encoder_layer_refusals(_layer_facts(module, args, visit.moded))
             call = _module_call(ENCODER_LAYER, FUSED_LAYER, visit, refused)
@@ -128,6 +128,12 @@ class AttentionWitness:
             return None
         self.calls.append(call)
         return call
+
+
+def _dropped_on_cpu(module: nn.MultiheadAttention, target: Target | None) -> float:
+    """Return the dropout that keeps SDPA's kernel away: the CPU's has none, those of CUDA have."""
+    device = target.device if target else module.out_proj.weight.device.type
+    return module.dropout * module.training if device == "cpu" else 0.0
 
 
 def _module_call(name: str, fused: str, visit: Visited, refused: tuple[str, ...]) -> Call:
@@ -143,8 +149,8 @@ def sdpa_call(*args: Any, **kwargs: Any) -> SdpaCall | None:
 
     The arguments are those of `scaled_dot_product_attention`.
     """
-    given = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs
-    q, k, v = (given[name] for name in _ARGUMENTS[:3])
+    given = dict(zip(ARGUMENTS, args, strict=False)) | kwargs
+    q, k, v = (given[name] for name in ARGUMENTS[:3])
     mask = given.get("attn_mask")
     if any(tensor.is_nested for tensor in (q, k, v)):
         return None

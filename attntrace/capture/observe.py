@@ -102,6 +102,7 @@ class Observed:
     error: Exception | None
 
 
+@seldom_whole()
 def observe(
     subject: Callable[..., Any],
     args: tuple[Any, ...],
@@ -117,7 +118,7 @@ def observe(
     watch = Watch(subject, args, kwargs, asked)
     output, error = None, None
     try:
-        with seldom_whole(), watch.attached():
+        with watch.attached():
             output = subject(*args, **kwargs)
             watch.enter_outputs(output)
     except Exception as raised:

@@ -65,7 +65,10 @@ class Predictions:
         from attntrace import api
         from attntrace.analysis.budget import total_of
 
-        self.totals[size] = total_of(api.run(self.spec(size)).facts)
+        try:
+            self.totals[size] = total_of(api.run(self.spec(size)).facts)
+        except SettingsError as error:
+            raise self.loaded.placed(error) from None
         return self.totals[size].nbytes
 
 

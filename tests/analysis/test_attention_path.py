@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from attntrace.analysis.paths import BACKENDS, Operand, Path, SdpaCall, Target, sdpa_path
+from attntrace.analysis.paths import BACKENDS, Choice, Operand, SdpaCall, Target, sdpa_path
 from tests.analysis.op_names import OpNames
 
 CPU = Target(device="cpu")
-FLASH = Path(kernel="flash", refused=())
+FLASH = Choice(kernel="flash", refused=())
 NAMES = {SDPBackend.MATH: "math", SDPBackend.FLASH_ATTENTION: "flash"}
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 FLASH_OP = "aten._scaled_dot_product_flash_attention_for_cpu"
@@ -180,7 +180,7 @@ def test_a_refusal_says_why(case):
     """One thing against the CPU kernel is one reason with its numbers; bmm and softmax run."""
     tensors, options, reason = REFUSED[case]
     path = sdpa_path(call(*tensors, **options), CPU)
-    assert path == Path(kernel="math", refused=(("flash", (reason,)),))
+    assert path == Choice(kernel="math", refused=(("flash", (reason,)),))
     names = run(tensors, options)
     assert FLASH_OP not in names
     assert "aten._safe_softmax" in names
@@ -201,14 +201,14 @@ def test_every_reason_is_given():
     path = sdpa_path(call(*qkv(v=(2, 4, 7, 24)), dropout=0.5), CPU)
     dropout, head_dim = (REFUSED[case][2] for case in ("dropout", "head_dim"))
     reasons = (dropout.replace("0.1", "0.5"), head_dim)
-    assert path == Path(kernel="math", refused=(("flash", reasons),))
+    assert path == Choice(kernel="math", refused=(("flash", reasons),))
 
 
 def test_no_kernel_for_no_elements():
     """An empty operand gives zeros: neither a kernel nor a softmax runs."""
     tensors = qkv(k=(2, 4, 0, 16))
     reasons = ("k has no elements", "v has no elements")
-    assert sdpa_path(call(*tensors), CPU) == Path(
+    assert sdpa_path(call(*tensors), CPU) == Choice(
         kernel="none", refused=(("flash", reasons), ("math", reasons))
     )
     assert not run(tensors, {}) & {FLASH_OP, "aten._safe_softmax"}
@@ -292,7 +292,7 @@ def test_cuda_reasons():
     options = {"enable_gqa": True, "is_causal": True, "mask": meta(128, 64).T.contiguous().T}
     path = sdpa_path(call(*tensors, **options), Target(device="cuda", capability=H100))
     stride = "the stride of the last axis is 128 in mask, not 1"
-    assert path == Path(
+    assert path == Choice(
         kernel="math",
         refused=(
             ("cudnn", (stride, "head_dim of q and v is 20 and 20, not multiples of 8")),

@@ -59,7 +59,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Path:
+class Choice:
     """The kernel that a call gets, and what kept it from each one that torch tried before."""
 
     kernel: Backend | Literal["none"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from attntrace.analysis.paths import checks, cuda_checks
-from attntrace.analysis.paths.call import Backend, Path, SdpaCall, Target
+from attntrace.analysis.paths.call import Backend, Choice, SdpaCall, Target
 
 _CPU: Mapping[Backend, Sequence[checks.Check]] = {
     "flash": (
@@ -61,7 +61,7 @@ _CUDA: Mapping[Backend, Sequence[checks.Check]] = {
 }
 
 
-def sdpa_path(call: SdpaCall, target: Target) -> Path:
+def sdpa_path(call: SdpaCall, target: Target) -> Choice:
     """Return the kernel of a call, with the reasons against each kernel that torch tries before.
 
     The call must be one that `scaled_dot_product_attention` takes: q, k, v of one dtype, of two
@@ -72,9 +72,9 @@ def sdpa_path(call: SdpaCall, target: Target) -> Path:
     for backend in _order(target):
         reasons = _empty(call) or _refusals(backend, rules[backend], call, target)
         if not reasons:
-            return Path(kernel=backend, refused=tuple(refused))
+            return Choice(kernel=backend, refused=tuple(refused))
         refused.append((backend, reasons))
-    return Path(kernel="none", refused=tuple(refused))
+    return Choice(kernel="none", refused=tuple(refused))
 
 
 def _order(target: Target) -> tuple[Backend, ...]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from attntrace.analysis.paths import SdpaCall, Target, sdpa_path
-from attntrace.capture.attention import SDPA, sdpa_call
+from attntrace.capture.attention import ARGUMENTS, SDPA, sdpa_call
 
 aten = torch.ops.aten
 _ALIGNED = 8
@@ -49,11 +49,7 @@ def attention_on(target: Target) -> Callable[..., Any]:
         kernel = kernels.get(sdpa_path(call, target).kernel)
         if kernel is None:
             return SDPA(*args, **kwargs)
-        given = dict(
-            zip(
-                ("query", "key", "value", "attn_mask", "dropout_p", "is_causal"), args, strict=False
-            )
-        )
+        given = dict(zip(ARGUMENTS, args, strict=False))
         return kernel(Given(**given, **kwargs, grad=call.grad))
 
     return attend
