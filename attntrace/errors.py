@@ -12,13 +12,28 @@ Everything else that escapes is a bug of ours and exits with 101.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from attntrace.api import Trace
     from attntrace.record import Failure
+
+_FEW = 30
+"""Names that are listed; of more only those that come near."""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Return what an error says of a name that is none of these: what was meant, or what there is."""
+    names = list(known)
+    near = get_close_matches(str(name), names)
+    if near:
+        return f"did you mean {' or '.join(map(repr, near))}?"
+    return (
+        f"there are {', '.join(names)}" if len(names) <= _FEW else f"none of {len(names):,} is near"
+    )
 
 
 class AttntraceError(Exception):

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
-from attntrace.errors import TraceFileError
+from attntrace.errors import TraceFileError, nearest
 
 SCHEMA_VERSION = 1
 
@@ -39,7 +39,7 @@ class TensorRecord:
     op: str
     kind: Kind
     shape: Shape | None
-    """None for a nested tensor, whose parts differ in shape."""
+    """None for a nested tensor, whose parts differ in shape; `layout` has what they share."""
     stride: Shape | None
     """In elements; None where the layout has no strides (sparse)."""
     axes: tuple[str, ...] | None
@@ -59,12 +59,16 @@ class TensorRecord:
     seen_by: tuple[Witness, ...]
     source: str | None
     """`file:line` of the call in the author's code."""
+    line: str | None = None
+    """The text of that line; None where there is no source."""
     formula: str | None
     flops: int | None
     """Two per multiply-add; None where no counted kernel ran."""
     phase: Phase = "forward"
     gradient_of: int | None = None
     """Of a gradient: the row that it is the gradient of; None for a parameter's."""
+    layout: str | None = None
+    """What it is if no plain tensor: "sparse_coo, 5 values", "nested (2, *, 7)"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,11 +236,12 @@ class Trace:
     schema_version: int = SCHEMA_VERSION
 
     def __getitem__(self, name: str) -> TensorRecord:
-        """Return the last row of that name. Raises KeyError with the names that there are."""
+        """Return the last row of that name. Raises KeyError with the names that come near."""
         for row in reversed(self.tensors):
             if row.name == name:
                 return row
-        raise KeyError(f"no tensor {name!r}; there are {', '.join(r.name for r in self.tensors)}")
+        others = nearest(name, dict.fromkeys(row.name for row in self.tensors))
+        raise KeyError(f"no tensor {name!r}; {others}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as plain dicts, lists, strings and ints."""

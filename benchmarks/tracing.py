@@ -17,8 +17,8 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from statistics import median
 
@@ -158,31 +158,35 @@ def _peer(name: str, rounds: int) -> None:
 def _inside(what: str, rounds: int) -> int:
     """Measure in this process, and print the figures for the one that started it."""
     warnings.filterwarnings("ignore", category=UserWarning)  # torch without numpy
-    import torch
-
-    from benchmarks.watching import BARE, ours, peer
+    from benchmarks.watching import ours, peer
 
     try:
         calls = ours() if what == "ours" else peer(what)
     except ImportError as error:
         print(f"  {what}: {error}", file=sys.stderr)
         return NOT_IMPORTABLE
+    print(json.dumps(asdict(measured(calls, rounds, warm_up=max(5, rounds // 5)))))
+    return 0
+
+
+def measured(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int) -> Process:
+    """Return what each of the calls takes beyond the bare one, without grad."""
+    import torch
+
     load = OtherLoad()
     with torch.no_grad():
-        seconds = in_turn(calls, rounds, warm_up=max(5, rounds // 5))
-    bare = seconds.pop(BARE)
-    figures = {
-        "bare_ms": 1000 * median(bare),
-        "ratio": {name: median(ratios(taken, bare)) for name, taken in seconds.items()},
-        "added_ms": {
+        seconds = in_turn(calls, rounds, warm_up)
+    bare = seconds.pop("bare")
+    return Process(
+        bare_ms=1000 * median(bare),
+        ratio={name: median(ratios(taken, bare)) for name, taken in seconds.items()},
+        added_ms={
             name: 1000 * median(a - b for a, b in zip(taken, bare, strict=True))
             for name, taken in seconds.items()
         },
-        "threads": torch.get_num_threads(),
-        "other_cores": load.cores(),
-    }
-    print(json.dumps(figures))
-    return 0
+        threads=torch.get_num_threads(),
+        other_cores=load.cores(),
+    )
 
 
 if __name__ == "__main__":

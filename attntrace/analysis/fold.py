@@ -1,258 +1,157 @@
-"""Layers that repeat: runs of sibling modules whose rows are alike, so that one can stand for all.
+"""Modules that repeat: runs of sibling modules whose rows are alike, so that one can stand for all.
 
-Siblings are modules that a list holds: `stack.layers.0`, `.1` ... Rows are alike where everything
-that is shown of them is: names, ops, shapes, axes, bytes, and where in their own module they come
-from. What comes from outside of the module need not be the same row.
+Siblings have one parent: members of a list, `layers.0`, `.1` ..., attributes, `block1`, `block2`
+..., or one module that is called again and again. Rows are alike where everything that is told of
+the tensor is: name, op, shape, axes, bytes, and where in its own module it comes from. What comes
+from outside of the module need not be the same row, nor need the line of the source be the same.
 """
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
+from attntrace.analysis.pattern import Fold, Unit, folds_of, name_of
 from attntrace.record import TensorRecord, Trace
 
-_LONGEST = 8
-"""The most modules of a pattern, such as five layers with a window and one without."""
-_LEAST = 4
-"""Rows that a fold must save: it takes a line itself."""
+_SELF = "\0"
+"""What stands in a key for the path of the module itself."""
 
 _ALIKE = attrgetter(
-    "op", "kind", "shape", "stride", "axes", "dtype", "device", "nbytes", "origin",
-    "allocated_nbytes", "hidden_nbytes", "seen_by", "formula", "flops", "phase",
+    "op", "shape", "stride", "axes", "dtype", "device", "nbytes", "origin",
+    "allocated_nbytes", "hidden_nbytes", "formula", "flops", "phase",
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fold:
-    """Siblings whose rows repeat `count` times; `rows` rows from `start` on are one repeat."""
+def folds(
+    trace: Trace, rows: Sequence[TensorRecord] | None = None, *, with_saved: bool = True
+) -> tuple[Fold, ...]:
+    """Return what of a trace, or of some of its rows, repeats; places are those among these rows.
 
-    container: str
-    """The path of what holds them."""
-    first: int
-    """The number of the one that comes first: backward goes from the last layer to the first."""
-    step: int
-    """From a number to that of the next repeat: 2 where layers of two kinds take turns."""
-    count: int
-    start: int
-    rows: int
-
-    @property
-    def path(self) -> str:
-        """The path of the first module."""
-        return _joined((self.container, self.first))
-
-    @property
-    def title(self) -> str:
-        """All the paths in short: "stack.layers.0-125 x126"."""
-        last = self.first + self.step * self.count - (1 if self.step > 0 else -1)
-        each = f" of {abs(self.step)}" if abs(self.step) > 1 else ""
-        return f"{self.path}-{last} x{self.count}{each}"
-
-    def shows(self, index: int) -> int:
-        """Return the row of the first repeat that stands for a row; one outside for itself."""
-        past = index - self.start
-        inside = 0 <= past < self.rows * self.count
-        return self.start + past % self.rows if inside else index
-
-
-def folds(trace: Trace) -> tuple[Fold, ...]:
-    """Return what of a trace repeats, in order; a fold inside the first repeat of another after it.
-
+    In order, a fold inside the first repeat of another after it. `with_saved` says whether what
+    autograd keeps must be alike, too: the last of some calls often hands on what nobody needs.
     Takes milliseconds for thousands of rows.
     """
-    return tuple(_Search(trace).between(0, len(trace.tensors), 0))
+    rows = trace.tensors if rows is None else rows
+    return tuple(_Search(trace, rows, with_saved=with_saved).between(0, len(rows), 0))
 
 
-def stand_in(found: Sequence[Fold], index: int) -> int:
-    """Return the row that is shown for a row, itself where it is not folded away."""
-    for fold in found:
-        index = fold.shows(index)
-    return index
-
-
-@dataclass(slots=True)
-class _Unit:
-    """The rows of one call of a module: its own up to `end`, the caller's from there to `stop`."""
-
-    child: tuple[str, int]
-    forward: bool
-    start: int
-    end: int
-    stop: int
-    own: tuple[Any, ...] = ()
-    rest: tuple[Any, ...] = ()
-
-    @property
-    def path(self) -> str:
-        return _joined(self.child)
+def stand_ins(found: Sequence[Fold], places: int) -> list[int]:
+    """Return for each place the one that is shown for it, itself where it is not folded away."""
+    shown = list(range(places))
+    for fold in reversed(found):  # the innermost first
+        for place in range(fold.start, fold.start + fold.rows * fold.count):
+            shown[place] = shown[fold.shows(place)]
+    return shown
 
 
 class _Search:
-    """The folds of a trace, over what they look up again and again."""
+    """The folds of some rows, over what they look up again and again."""
 
-    def __init__(self, trace: Trace) -> None:
-        self.rows = trace.tensors
-        self.saved = [storage.saved_for_backward for storage in trace.storages]
-        self.children: dict[str, list[tuple[str, int]]] = {}
-        self.below: dict[str, list[tuple[str, str, int, str | None]]] = {}
-        self.ops: dict[int | None, list[str]] = {}
+    def __init__(self, trace: Trace, rows: Sequence[TensorRecord], *, with_saved: bool) -> None:
+        self.rows = rows
+        self.saved = [with_saved and storage.saved_for_backward for storage in trace.storages]
+        self.called = {"", *(module.path for module in trace.modules)}
+        self.chains: dict[str, list[str]] = {}
+        self.numbers: dict[tuple[Any, ...], int] = {}
+        self.ends: dict[str, list[int]] = {}
+        self.ops: dict[int | None, tuple[str, ...]] = {}
+        below: dict[str, list[tuple[Any, ...]]] = {}
         for op in trace.ops:
-            self.ops.setdefault(op.row, []).append(op.op)
+            self.ops[op.row] = (*self.ops.get(op.row, ()), op.op) if op.row is not None else ()
         for module in trace.modules:
-            for child in self.chain(module.path):
-                path = _joined(child)
+            if module.outputs:
+                self.ends.setdefault(module.path, []).append(max(module.outputs))
+            for path in self.chain(module.path):
                 inside = (module.path[len(path) :], module.type, module.parameters, module.note)
-                self.below.setdefault(path, []).append(inside)
+                below.setdefault(path, []).append(inside)
+        self.below = {path: self.number(tuple(inside)) for path, inside in below.items()}
 
-    def chain(self, path: str) -> list[tuple[str, int]]:
-        """Return the members of lists on the way to a module, each as a list and a number."""
-        known = self.children.get(path)
+    def number(self, key: tuple[Any, ...]) -> int:
+        """Return one number for all keys that are equal."""
+        return self.numbers.setdefault(key, len(self.numbers))
+
+    def chain(self, path: str) -> list[str]:
+        """Return the modules on the way to one, itself included: all but lists that none calls."""
+        known = self.chains.get(path)
         if known is None:
-            parts = path.split(".")
-            known = self.children[path] = [
-                (".".join(parts[:depth]), int(part))
-                for depth, part in enumerate(parts)
-                if part.isdecimal()
+            parts = path.split(".") if path else []
+            ways = [".".join(parts[:depth]) for depth in range(len(parts) + 1)]
+            known = self.chains[path] = [
+                way
+                for above, way in pairwise(ways)
+                if way in self.called or above not in self.called
             ]
         return known
 
+    def call(self, path: str, row: TensorRecord) -> int | None:
+        """Return which call of a module a row is of; None where nobody can tell."""
+        ends = self.ends.get(path, ())
+        if len(ends) <= 1:
+            return 0
+        of = row.gradient_of if row.kind == "gradient" else row.index
+        return None if of is None else bisect_left(ends, of)
+
     def between(self, start: int, stop: int, level: int) -> Iterator[Fold]:
-        """Yield the folds of some rows, of members of lists that lie `level` lists deep."""
+        """Yield the folds among some rows, of modules that lie `level` modules deep."""
         units = self.units(start, stop, level)
-        found = _folds_of(units)
+        found = folds_of(units)
         for unit in units:
             if unit.start in found:
                 yield found[unit.start]
             if all(fold.shows(unit.start) == unit.start for fold in found.values()):
                 yield from self.between(unit.start, unit.end, level + 1)
 
-    def units(self, start: int, stop: int, level: int) -> list[_Unit]:
-        """Return the calls of members of lists among some rows."""
-        units: list[_Unit] = []
-        for index in range(start, stop):
-            row = self.rows[index]
+    def units(self, start: int, stop: int, level: int) -> list[Unit]:
+        """Return the calls of modules among some rows."""
+        units: list[Unit] = []
+        for place in range(start, stop):
+            row = self.rows[place]
             chain = self.chain(row.path)
             if len(chain) <= level:
                 continue
-            child, forward = chain[level], row.phase == "forward"
-            if not units or (units[-1].child, units[-1].forward) != (child, forward):
-                units.append(_Unit(child, forward, index, index, stop))
-            units[-1].end = index + 1
+            is_of = (chain[level], self.call(chain[level], row), row.phase == "forward")
+            if not units or not units[-1].holds(*is_of):
+                units.append(Unit(*is_of, place, place, stop))
+            units[-1].end = place + 1
         for unit, after in pairwise(units):
             unit.stop = after.start
-        for unit in units if len(units) > 1 else ():
-            keys = tuple(self.key(unit, self.rows[n]) for n in range(unit.start, unit.stop))
+        sizes = Counter(unit.end - unit.start for unit in units)
+        for unit in units:
+            if sizes[unit.end - unit.start] == 1:
+                unit.own = (unit.start,)
+                continue
+            keys = [self.key(unit, self.rows[n]) for n in range(unit.start, unit.stop)]
             own = unit.end - unit.start
-            unit.own = (keys[:own], tuple(self.below.get(unit.path, ())))
-            unit.rest = keys[own:]
+            unit.own = (-1, self.below.get(unit.path, -1), *keys[:own])
+            unit.rest = tuple(keys[own:])
         return units
 
-    def key(self, unit: _Unit, row: TensorRecord) -> tuple[Any, ...]:
-        """Return what must be equal for a row to be alike, seen from its module."""
-        path, start = unit.path, unit.start
+    def key(self, unit: Unit, row: TensorRecord) -> int:
+        """Return the same number for rows that are alike, seen from their modules."""
+        start = self.rows[unit.start].index
         related = (row.alias_of, row.gradient_of, *row.inputs)
-        return (
-            row.name.replace(path, ""),
-            row.path.removeprefix(path),
-            _ALIKE(row),
-            None if row.storage_id is None else self.saved[row.storage_id],
-            [index if index is None else max(index - start, -1) for index in related],
-            self.ops.get(row.index),
+        return self.number(
+            (
+                _seen_from(unit.path, row.name),
+                row.path.removeprefix(unit.path) if row.path.startswith(unit.path) else _SELF,
+                _ALIKE(row),
+                None if row.storage_id is None else self.saved[row.storage_id],
+                tuple(index if index is None else max(index - start, -1) for index in related),
+                self.ops.get(row.index),
+            )
         )
 
 
-def _joined(child: tuple[str, int]) -> str:
-    container, number = child
-    return f"{container}.{number}" if container else str(number)
-
-
-def _folds_of(units: list[_Unit]) -> dict[int, Fold]:
-    """Return the folds of some units, by the row where each starts."""
-    found: dict[int, Fold] = {}
-    past = 0
-    for at, unit in enumerate(units):
-        fold = _fold_at(units, at) if unit.start >= past else None
-        if fold is not None:
-            found[fold.start] = fold
-            past = fold.start + fold.rows * fold.count
-    return found
-
-
-def _fold_at(units: list[_Unit], at: int) -> Fold | None:
-    """Return the fold that begins with a unit, the one with the shortest pattern."""
-    for period in range(1, min(_LONGEST, (len(units) - at) // 2) + 1):
-        found = _Pattern(units, at, period)
-        if found.saves >= _LEAST:
-            rotated = [_Pattern(units, at + turn, period) for turn in range(found.rotations)]
-            return max(rotated, key=lambda pattern: pattern.leading_rows * pattern.count).fold()
-    return None
-
-
-class _Pattern:
-    """Some units in a row, and how often they repeat, each time with other numbers."""
-
-    def __init__(self, units: list[_Unit], at: int, period: int) -> None:
-        self.units, self.at, self.period = units, at, period
-        self.step = units[at + period].child[1] - units[at].child[1]
-        length = period
-        while at + length < len(units) and self.goes_on(length):
-            length += 1
-        self.count = length // period
-        self.rows = units[at + period].start - units[at].start
-
-    @property
-    def one(self) -> list[_Unit]:
-        """The units of the first repeat."""
-        return self.units[self.at : self.at + self.period]
-
-    @property
-    def saves(self) -> int:
-        """How many rows it takes away."""
-        return self.rows * (self.count - 1)
-
-    @property
-    def leading_rows(self) -> int:
-        """How many rows of a repeat are of the module that it begins with."""
-        return sum(unit.end - unit.start for unit in self.one if unit.child == self.one[0].child)
-
-    @property
-    def rotations(self) -> int:
-        """How many units of the pattern a repeat might as well begin with.
-
-        In backward the rows of a layer lie apart: it hands a gradient to the layer before, and then
-        goes on with its own. So members of one list alternate, and any of them may be the first.
-        """
-        in_order = abs(self.step) == self.period or len({unit.child[0] for unit in self.one}) > 1
-        return 1 if in_order else min(self.period, len(self.units) - self.at - self.period)
-
-    def goes_on(self, length: int) -> bool:
-        """Return whether the unit `length` after the first one fits.
-
-        Between two members of a list their caller may have rows of its own, after the last others.
-        """
-        unit, like = self.units[self.at + length], self.one[length % self.period]
-        before, before_like = self.units[self.at + length - 1], self.one[(length - 1) % self.period]
-        container, number = like.child
-        return (
-            0 < abs(self.step) <= self.period
-            and unit.child == (container, number + self.step * (length // self.period))
-            and len(before.rest) == len(before_like.rest)
-            and unit.own == like.own
-            and unit.rest[: len(like.rest)] == like.rest
-        )
-
-    def fold(self) -> Fold:
-        """Return it as a fold."""
-        container, first = self.one[0].child
-        return Fold(
-            container=container,
-            first=first,
-            step=self.step,
-            count=self.count,
-            start=self.one[0].start,
-            rows=self.rows,
-        )
+def _seen_from(path: str, name: str) -> str:
+    """Return the name of a tensor without the path of a module, or its attribute, where it has it."""
+    attribute = name_of(path)
+    if attribute not in name:
+        return name
+    itself = re.escape(path) if attribute.isdecimal() else rf"{re.escape(path)}|self\.{attribute}"
+    return re.sub(rf"(?<![\w.])(?:{itself})(?!\w)", _SELF, name)

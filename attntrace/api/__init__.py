@@ -3,6 +3,8 @@
 Rooms are entered where they are needed: `--help` must wait neither for torch nor for pydantic.
 """
 
+from attntrace.api.session import Session as Session
+from attntrace.api.session import watch as watch
 from attntrace.api.specs import build as build
 from attntrace.api.specs import load as load
 from attntrace.api.specs import run as run

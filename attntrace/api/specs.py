@@ -10,30 +10,38 @@ from typing import TYPE_CHECKING, Any
 
 from attntrace import record
 from attntrace.analysis.estimate import least_nbytes
+from attntrace.api.subjects import run_subject
 from attntrace.api.traced import Trace, observed
 from attntrace.errors import Problem, SettingsError, TooLargeError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from attntrace.spec import Spec
+    from attntrace.capture import Meter
+    from attntrace.spec import Spec, Subject
 
 FITS_ANYWHERE = 2**26
 """Bytes that a process which could import torch has left."""
+ONLY_RUN = "code of your own is run alone, not built: attntrace.run"
 NOTHING_TO_MEASURE = "--measure needs a run that allocates: device cpu or cuda"
 
 
-def load(file: str | Path | None = None, **settings: Any) -> Spec:
+def load(file: str | Path | None = None, **settings: Any) -> Spec | Subject:
     """Return the spec of a YAML file or a preset, of settings such as `heads=4`, or of both.
 
-    A setting of another project's config that means nothing here is left out, with a warning.
+    Where it has a target, or is one such as "file.py:Block", it is a Subject: code of the user's
+    own, with settings `init`, `inputs`, `sizes` and `run`. A setting of another project's config
+    that means nothing here is left out, with a warning.
 
     Raises:
         SettingsError: with every problem at once.
 
     """
+    from attntrace.spec import asks_for_subject, load_subject
     from attntrace.spec import load as load_spec
 
+    if "target" in settings or asks_for_subject(file):
+        return load_subject(file, **settings).spec
     loaded = load_spec(file, **settings)
     for note in loaded.notes:
         warnings.warn(note, stacklevel=2)
@@ -49,13 +57,18 @@ def build(spec: Spec | Mapping[str, Any] | str | Path) -> nn.Module:
 
     """
     from attntrace import blocks
+    from attntrace.spec import Spec
 
-    spec = _ready(spec)
-    return blocks.build(spec)
+    found = _ready(spec)
+    if not isinstance(found, Spec):
+        raise SettingsError([Problem("target", ONLY_RUN)])
+    return blocks.build(found)
 
 
-def run(spec: Spec | Mapping[str, Any] | str | Path, *, measure: bool = False) -> Trace:
+def run(spec: Spec | Subject | Mapping[str, Any] | str | Path, *, measure: bool = False) -> Trace:
     """Build the block of a spec, of settings or of a YAML file, run it once, and return the trace.
+
+    What `load` makes of code of the user's own is built and run alike.
 
     The input is random and seeded. With `measure`, what each kernel allocates for itself is
     measured, too, which takes several times as long.
@@ -67,15 +80,24 @@ def run(spec: Spec | Mapping[str, Any] | str | Path, *, measure: bool = False) -
         BuildError, ForwardError: torch could not build or run it.
 
     """
+    from attntrace.capture import meter_for
+    from attntrace.spec import Subject
+
+    found = _ready(spec)
+    if measure and found.run.device == "meta":
+        raise SettingsError([Problem("run.device", NOTHING_TO_MEASURE)])
+    meter = meter_for(found.run.device) if measure else None
+    if isinstance(found, Subject):
+        return run_subject(found, meter)
+    return _run_block(found, meter)
+
+
+def _run_block(spec: Spec, meter: Meter | None) -> Trace:
     import torch
 
     from attntrace import blocks
-    from attntrace.capture import Asked, Training, meter_for
+    from attntrace.capture import Asked, Training
 
-    spec = _ready(spec)
-    if measure and spec.run.device == "meta":
-        raise SettingsError([Problem("run.device", NOTHING_TO_MEASURE)])
-    meter = meter_for(spec.run.device) if measure else None
     _refuse_what_cannot_fit(spec)
     block, inputs = blocks.build(spec), blocks.make_inputs(spec)
     training = Training(blocks.optimizer(spec, block)) if spec.run.grad else None
@@ -84,13 +106,13 @@ def run(spec: Spec | Mapping[str, Any] | str | Path, *, measure: bool = False) -
         return observed(block, (), inputs, lambda facts: _of_spec(facts, spec), asked)
 
 
-def _ready(spec: Spec | Mapping[str, Any] | str | Path) -> Spec:
+def _ready(spec: Spec | Subject | Mapping[str, Any] | str | Path) -> Spec | Subject:
     from attntrace.capture import missing_device
-    from attntrace.spec import Spec
+    from attntrace.spec import Spec, Subject
 
     if isinstance(spec, (str, Path)):
         spec = load(spec)
-    elif not isinstance(spec, Spec):
+    elif not isinstance(spec, Spec | Subject):
         spec = load(None, **spec)
     missing = missing_device(spec.run.device)
     if missing:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from attntrace import record
 from attntrace.analysis.memory import MemoryReport, memory_report
+from attntrace.api.shown import view_of
 from attntrace.errors import ForwardError
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console, ConsoleOptions, RenderResult
+
     from attntrace.capture import Asked
 
 
@@ -58,9 +62,44 @@ class Trace:
         """Bytes of parameters, inputs, new storages and copies; the peak; with grad, of training."""
         return memory_report(self.facts)
 
-    def __getitem__(self, name: str) -> record.TensorRecord:
-        """Return the last row of that name; KeyError with the names that there are."""
-        return self.facts[name]
+    @overload
+    def __getitem__(self, which: str | int) -> record.TensorRecord: ...
+    @overload
+    def __getitem__(self, which: slice) -> tuple[record.TensorRecord, ...]: ...
+    def __getitem__(
+        self, which: str | int | slice
+    ) -> record.TensorRecord | tuple[record.TensorRecord, ...]:
+        """Return the last row of a name, the row of a number, or the rows of a slice.
+
+        Raises:
+            KeyError: no row has that name; the message has those that come near.
+            IndexError: there are not so many rows.
+
+        """
+        if isinstance(which, str):
+            return self.facts[which]
+        try:
+            return self.tensors[which]
+        except IndexError:
+            raise IndexError(f"no row {which}; there are {len(self)}") from None
+
+    def find(
+        self, where: Callable[[record.TensorRecord], bool] | None = None, /, **wanted: Any
+    ) -> tuple[record.TensorRecord, ...]:
+        """Return the rows whose fields are what is wanted, in order.
+
+        `find(op="softmax")`, `find(path="*.attn*", dtype="float32")`, `find(shape=(None, 4, ...))`.
+        In a text `*` stands for any letters and `?` for one, in a shape None for any size and `...`
+        for any number of sizes. `where` is any question about a row: `find(lambda row:
+        row.allocated_nbytes > 2**20)`.
+
+        Raises:
+            TypeError: a row has no such field.
+
+        """
+        from attntrace.api.find import find
+
+        return tuple(find(self.tensors, where, wanted))
 
     def __contains__(self, name: object) -> bool:
         return any(row.name == name for row in self.tensors)
@@ -79,12 +118,18 @@ class Trace:
         return {"facts": self.facts, "output": None, "_write": None}
 
     def __str__(self) -> str:
-        from attntrace.render import View, to_text
+        return self.to_text()
 
-        return to_text(self.facts, View())
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from attntrace.render import View
+        from attntrace.render.terminal import report
+
+        yield from report(self.facts, View(), console, options)
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        from attntrace.render.html import STYLE
+
+        return STYLE + self.to_html()
 
     def to_json(self) -> str:
         """Return the full record, as `docs/trace-json.md` describes it."""
@@ -92,23 +137,49 @@ class Trace:
 
         return to_json(self.facts)
 
-    def to_markdown(self) -> str:
-        """Return the table in Markdown."""
-        from attntrace.render import View, to_markdown
+    def to_text(self, **view: Any) -> str:
+        """Return the table as plain text.
 
-        return to_markdown(self.facts, View())
+        The options of this and of the other tables are those of `render.View`: `fold=False` shows
+        every layer, `depth`, `only` and `min_nbytes` hide rows, `columns` has the columns.
 
-    def to_csv(self) -> str:
-        """Return the rows as CSV, bytes as plain numbers."""
-        from attntrace.render import View, to_csv
+        Raises:
+            TypeError: there is no such option.
+            ValueError: there is no such column or level.
 
-        return to_csv(self.facts, View())
+        """
+        from attntrace.render import to_text
 
-    def to_html(self) -> str:
-        """Return the table as a fragment of HTML."""
-        from attntrace.render import View, to_html
+        return to_text(self.facts, view_of(view))
 
-        return to_html(self.facts, View())
+    def to_markdown(self, **view: Any) -> str:
+        """Return the table in Markdown; options and errors as of `to_text`."""
+        from attntrace.render import to_markdown
+
+        return to_markdown(self.facts, view_of(view))
+
+    def to_csv(self, **view: Any) -> str:
+        """Return the rows as CSV, bytes as plain numbers; options and errors as of `to_text`."""
+        from attntrace.render import to_csv
+
+        return to_csv(self.facts, view_of(view))
+
+    def to_html(self, **view: Any) -> str:
+        """Return the table as a fragment of HTML; options and errors as of `to_text`."""
+        from attntrace.render import to_html
+
+        return to_html(self.facts, view_of(view))
+
+    def to_pandas(self) -> DataFrame:
+        """Return a DataFrame: a line a row, a column a field of `TensorRecord`.
+
+        Raises:
+            ImportError: pandas is not installed.
+
+        """
+        from attntrace.api.frame import frame_of
+
+        return frame_of(self.tensors)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -10,7 +10,7 @@ from torch import nn, optim
 from torch.optim import Optimizer
 
 from attntrace.errors import Problem, SettingsError
-from attntrace.spec import Spec
+from attntrace.spec import Spec, Subject
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "sgd": optim.SGD,
@@ -33,7 +33,7 @@ WARM_UP = {"radam": 5}
 on (rho above 5). Liu et al., "On the Variance of the Adaptive Learning Rate" (2020), algorithm 2."""
 
 
-def optimizer(spec: Spec, block: nn.Module) -> Optimizer | None:
+def optimizer(spec: Spec | Subject, block: nn.Module) -> Optimizer | None:
     """Return the optimizer of a spec after its first steps; None for none.
 
     The block's weights are bit for bit as before, and its gradients None. Raises SettingsError where

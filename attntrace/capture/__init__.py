@@ -5,7 +5,8 @@ from attntrace.capture.device import missing_device as missing_device
 from attntrace.capture.measure import Meter as Meter
 from attntrace.capture.measure import meter_for as meter_for
 from attntrace.capture.observe import Asked as Asked
-from attntrace.capture.observe import Notes as Notes
 from attntrace.capture.observe import Observed as Observed
 from attntrace.capture.observe import observe as observe
+from attntrace.capture.session import Session as Session
 from attntrace.capture.training import Training as Training
+from attntrace.capture.watch import Notes as Notes

@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from attntrace.capture.ledger import Ledger, Row
+from attntrace.capture.drafts import Row
+from attntrace.capture.ledger import Ledger
 from attntrace.capture.saved import ROWS, adopt_numbers, graph
 
 Gradients = tuple[Tensor | None, ...]
@@ -81,10 +82,10 @@ class BackwardWitness:
         if leaf is None:
             rows: dict[int, Row | str] = node.metadata.get(ROWS, {})
             return rows
-        row = self.ledger.row_of(leaf)
-        if row is not None:
+        row, life = self.ledger.row_of(leaf), self.ledger.storages.find(leaf)
+        is_parameter = life is not None and life.owner == "parameter"
+        if row is not None and not is_parameter:  # a parameter has one where a step wrote into it
             return {0: row}
-        life = self.ledger.storages.find(leaf)
         return {0: (life.name if life else None) or "a leaf"}
 
     def _beginning(self, step: Step) -> Callable[[Gradients], None]:

@@ -8,12 +8,15 @@ from torch import dtype as DType
 
 from attntrace.record import Shape
 
+NO_NUMBERS = (RuntimeError, ValueError)
+"""What torch raises for what has no one shape (nested), no strides (sparse) or neither yet (lazy)."""
+
 
 def shapes_of(tensors: list[Tensor]) -> list[Size | None]:
     """Return the shape of each tensor."""
     try:
         return [tensor.shape for tensor in tensors]
-    except RuntimeError:
+    except NO_NUMBERS:
         return [shape_of(tensor) for tensor in tensors]
 
 
@@ -21,7 +24,7 @@ def shape_of(tensor: Tensor) -> Size | None:
     """Return a tensor's shape, None for one whose parts differ in shape (nested)."""
     try:
         return tensor.shape
-    except RuntimeError:
+    except NO_NUMBERS:
         return None
 
 
@@ -34,7 +37,7 @@ def nbytes_of(tensor: Tensor) -> int | None:
     """Return elements times element size, None for a layout where that says nothing (sparse)."""
     try:
         return tensor.nbytes
-    except RuntimeError:
+    except NO_NUMBERS:
         return None
 
 
@@ -42,7 +45,7 @@ def stride_of(tensor: Tensor) -> Shape | None:
     """Return a tensor's strides in elements, None for a layout without (sparse)."""
     try:
         return tensor.stride()
-    except RuntimeError:
+    except NO_NUMBERS:
         return None
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from attntrace.capture.describe import device_name, dtype_name
-from attntrace.capture.ledger import Row
+from attntrace.capture.drafts import Row
 from attntrace.record import Device, Environment
 from attntrace.version import __version__
 

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 from attntrace.analysis.flops import flops_of
 from attntrace.capture.describe import device_name, dtype_name, plain
+from attntrace.capture.drafts import Op, Row
 from attntrace.capture.hooks import Visit
-from attntrace.capture.ledger import Op, Row
 from attntrace.capture.measure import Scratch
-from attntrace.capture.source import place
+from attntrace.capture.source import line_of, place
 from attntrace.capture.storages import Life
 from attntrace.record import ModuleRecord, OpOutput, OpRecord, StorageRecord, TensorRecord
 
@@ -46,9 +46,9 @@ def op_record(index: int, op: Op, scratch: Scratch | None = None) -> OpRecord:
             [output.shape for output in outputs],
         ),
         phase=op.phase,
-        copied=op.copied[0].id if op.copied else None,
-        copied_dtype=dtype_name(op.copied[1]) if op.copied else None,
-        copied_stride=op.copied[2] if op.copied else None,
+        copied=op.copied.life.id if op.copied else None,
+        copied_dtype=dtype_name(op.copied.dtype) if op.copied else None,
+        copied_stride=op.copied.stride if op.copied else None,
         scratch_nbytes=scratch.nbytes if scratch else None,
         clock=scratch.clock if scratch else None,
     )
@@ -56,7 +56,8 @@ def op_record(index: int, op: Op, scratch: Scratch | None = None) -> OpRecord:
 
 @lru_cache(maxsize=1024)
 def _op_name(func: object) -> str:
-    return str(func)
+    name = str(func)
+    return name if "." in name else f"higher_order.{name}"
 
 
 def tensor_record(row: Row, flops: int | None) -> TensorRecord:
@@ -83,6 +84,7 @@ def tensor_record(row: Row, flops: int | None) -> TensorRecord:
         inputs=tuple(row.inputs),
         seen_by=row.seen_by,
         source=place(row.site) if row.site else None,
+        line=line_of(row.site) if row.site else None,
         formula=row.tap.formula if row.tap else None,
         flops=flops,
         phase=row.phase,
@@ -111,9 +113,9 @@ def module_record(visit: Visit) -> ModuleRecord:
     """Return the facts of one module call."""
     return ModuleRecord(
         path=visit.path,
-        type=visit.type,
+        type=visit.kind.name,
         depth=visit.depth,
-        parameters=visit.parameters,
+        parameters=visit.below.scalars[visit.path],
         outputs=visit.outputs,
         note=visit.note,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from types import FunctionType
+from types import FrameType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -150,6 +150,20 @@ def _copied(function: Any, names: dict[str, Any], constants: dict[str, str]) -> 
     return copy
 
 
+def stored_values(tensor: Tensor) -> int | None:
+    """Return how many values a sparse tensor holds, without a mode seeing that it is asked.
+
+    Its values are a tensor, and to ask for it is a call of its own. Where that cannot be done the
+    answer is None.
+    """
+    unseen = getattr(torch._C, "_DisableTorchDispatch", None)
+    count = getattr(tensor, "_nnz", None)
+    if unseen is None or count is None:
+        return None
+    with unseen(), torch._C.DisableTorchFunction():
+        return int(count())
+
+
 def is_view(tensor: Tensor) -> bool:
     """Return whether a tensor is a view that keeps its base alive.
 
@@ -162,6 +176,32 @@ def has_hooks(module: nn.Module) -> bool:
     """Return whether a forward hook is on a module or on any in it; False where torch hides it."""
     names = ("_forward_hooks", "_forward_pre_hooks")
     return any(getattr(part, name, None) for part in module.modules() for name in names)
+
+
+def keywords_of(call: FrameType) -> dict[str, Any]:
+    """Return the keyword arguments of the module whose call runs a global hook, {} if torch hides
+    them. Only a hook of one module may ask for them, and some modules look whether they have one.
+    """
+    own = call.f_globals.get("__name__") == nn.Module.__module__
+    found = call.f_locals.get("kwargs") if own else None
+    return found if isinstance(found, dict) else {}
+
+
+def before_compiling(called: Any) -> Any:
+    """Return what `torch.compile` made a module or a function of; anything else as it is.
+
+    There is no public way to ask. Where the private mark is gone it is returned as it is.
+    """
+    return getattr(called, "__dict__", {}).get("_torchdynamo_orig_callable", called)
+
+
+def is_compiled(called: Any) -> bool:
+    """Return whether `torch.compile` has compiled a module, in place or wrapped, or a function.
+
+    There is no public way to ask. Where the private marks are gone the answer is False.
+    """
+    in_place = getattr(called, "__dict__", {}).get("_compiled_call_impl")
+    return in_place is not None or before_compiling(called) is not called
 
 
 def is_profiling() -> bool:

@@ -13,16 +13,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Size, Tensor
-from torch import dtype as DType
+from torch import Size, Tensor, UntypedStorage
 
-from attntrace.capture.describe import nbytes_of, shape_of, shapes_of, stride_of
+from attntrace.capture.describe import NO_NUMBERS, nbytes_of, shape_of, shapes_of, stride_of
+from attntrace.capture.drafts import Copied, Op, Output, Row
 from attntrace.capture.saved import ROWS, adopt_numbers
-from attntrace.capture.source import Site, name_at
-from attntrace.capture.storages import Life, Storages, storage_of
-from attntrace.capture.structure import tensors_in
-from attntrace.capture.tap import Tap
-from attntrace.record import Kind, Origin, Phase, Shape, Witness
+from attntrace.capture.schemas import SCHEMAS, Schema, schema_of
+from attntrace.capture.storages import NO_STORAGE, Life, Storages, storage_of
+from attntrace.capture.structure import flat_tensors, tensors_in
+from attntrace.record import Origin, Phase
 
 ATEN = torch.ops.aten
 ADD = ATEN.add.Tensor
@@ -34,78 +33,6 @@ WHERE = ATEN.where.self  # attention makes a bool mask one of numbers by it
 WRAPPING = {id(op.Tensor) for op in (ATEN.mul, ATEN.div, ATEN.mul_, ATEN.div_)}
 """Of these autograd keeps an operand, in a tensor even where it is a Python number."""
 SPECIAL = {id(op) for op in (CONVOLUTION, ADD, WHERE, *COPIES)}  # an op's own hash is slow
-
-
-class Row:
-    """A `TensorRecord` in the making. What is not set yet has its default on the class."""
-
-    kind: Kind = "op"
-    name: str | None = None
-    tap: Tap | None = None
-    origin: Origin = "outside"
-    alias_of: int | None = None
-    allocated = 0
-    hidden = 0
-    inputs: Sequence[int] = ()
-    seen_by: tuple[Witness, ...] = ()
-    site: Site | None = None
-    output = 0
-    """Which of its call's tensors this is."""
-    phase: Phase = "forward"
-    target: Row | str | None = None
-    """Of a gradient: the row or the parameter that it is the gradient of."""
-    inside: object = None
-    """The visit to a module of torch's own whose code made it, None for code of the author's; once
-    the run is over, whether there is one."""
-
-    def __init__(self, index: int, tensor: Tensor, op: str, path: str, life: Life | None) -> None:
-        self.index, self.op, self.path, self.life = index, op, path, life
-        self.dtype, self.device = tensor.dtype, tensor.device
-        self.shape: Size | None
-        self.nbytes: int | None
-        self.stride: Shape | None
-        try:
-            self.shape, self.nbytes, self.stride = tensor.shape, tensor.nbytes, tensor.stride()
-        except RuntimeError:  # sparse or nested
-            self.shape, self.nbytes = shape_of(tensor), nbytes_of(tensor)
-            self.stride = stride_of(tensor)
-
-    @property
-    def in_structure(self) -> bool:
-        """Whether it came in as a part of something: its place there names it best."""
-        return self.kind == "input" and any(mark in (self.name or "") for mark in ".[")
-
-    def title(self) -> str:
-        """Return the tensor's name: its tap's, else the author's own, else its op's."""
-        if self.target is not None:
-            of = self.target
-            return f"d {of.title() if isinstance(of, Row) else of.rpartition('.')[2]}"
-        if self.tap is not None and not self.in_structure:
-            return self.tap.name
-        if self.name is None and self.site is not None and not self.inside:
-            self.name = name_at(self.site, self.output)
-        boundary = self.inside is not None and "hook" in self.seen_by
-        return self.name or (self.path if boundary else "") or self.op
-
-
-class Op:
-    """An `OpRecord` in the making: for each output its shape, dtype, bytes, storage and origin."""
-
-    __slots__ = ("copied", "func", "inputs", "outputs", "path", "phase", "row", "transposed")
-
-    def __init__(self, func: Any, path: str, phase: Phase, inputs: list[Size | None]) -> None:
-        self.func, self.path, self.phase, self.inputs = func, path, phase, inputs
-        self.copied: tuple[Life, DType, Shape | None] | None = None
-        """What was read: its storage, number format and stride."""
-        self.transposed: bool | None = None
-        self.row: int | None = None
-        self.outputs: list[tuple[Size | None, DType, int | None, Life | None, Origin]] = []
-
-    def made(self, name: str) -> list[Life]:
-        """Return what it allocated, nothing if it is another op than "mul", say."""
-        if not self.func.__name__.startswith(f"{name}."):
-            return []
-        return [out[3] for out in self.outputs if out[3] is not None and out[4] == "new"]
 
 
 class Ledger:
@@ -135,39 +62,65 @@ class Ledger:
         """Return the rows of the tensors that have one, each once, in order."""
         found: list[int] = []
         for tensor in tensors:
-            row = self.row_of(tensor)
-            if row is not None and row.index not in found:
-                found.append(row.index)
+            known = self._row_of.get(id(tensor))
+            if known is not None and known[0]() is tensor and known[1].index not in found:
+                found.append(known[1].index)
         return found
 
-    def add_op(self, func: Any, args: tuple[Any, ...], given: list[Tensor], out: Any) -> None:
+    def add_op(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None, out: Any
+    ) -> None:
         """Enter one dispatched op, the tensors that it was given and those that it returned."""
-        storages, ops = self.storages, self.ops
-        number = len(ops)
-        op = Op(func, self.path, self.phase, shapes_of(given))
-        ops.append(op)
+        schema = SCHEMAS.get(id(func)) or schema_of(func)
+        given: list[Tensor] = []
+        inputs: list[Size | None] = []
+        try:
+            if kwargs or not schema.plain:
+                given = flat_tensors(args, kwargs)
+                inputs = [tensor.shape for tensor in given]
+            else:
+                count = len(args)
+                for at in schema.tensors:
+                    if at < count and isinstance(args[at], Tensor):
+                        given.append(args[at])
+                        inputs.append(args[at].shape)
+        except NO_NUMBERS:
+            given = flat_tensors(args, kwargs)
+            inputs = shapes_of(given)
+        op = Op(func, self.path, self.phase, inputs)
+        self.ops.append(op)
         if id(func) in SPECIAL:
             self._note_special(op, args, given, out)
-        for tensor in (out,) if isinstance(out, Tensor) else tensors_in(out):
-            life = storages.find(tensor)
-            origin: Origin = "view"
-            if life is None:
-                life = None if func is LIFT_FRESH else self._adopt_argument(tensor, given)
-                life = life or storages.born(tensor, number)
-            if life is None:
-                origin = "view"  # of memory that cannot be seen
-            elif life.op == number:
-                origin = "new"
-            elif is_any(tensor, given) and func._schema.is_mutable:
-                origin, life = "in place", storages.resized(life, tensor, number) or life
-                life.written = number
-            elif func is ADD:
-                origin = "in place"
-            try:
-                op.outputs.append((tensor.shape, tensor.dtype, tensor.nbytes, life, origin))
-            except RuntimeError:
-                shape, nbytes = shape_of(tensor), nbytes_of(tensor)
-                op.outputs.append((shape, tensor.dtype, nbytes, life, origin))
+        if isinstance(out, Tensor):
+            op.outputs = (self._output(op, out, given, schema),)
+        elif out is not None:
+            made = [self._output(op, tensor, given, schema) for tensor in tensors_in(out)]
+            op.outputs = tuple(made)
+
+    def _output(self, op: Op, tensor: Tensor, given: list[Tensor], schema: Schema) -> Output:
+        """Return what is to be noted of a tensor that an op returned."""
+        storages = self.storages
+        origin: Origin = "view"
+        try:
+            storage = tensor.untyped_storage()
+        except NO_STORAGE:
+            return shape_of(tensor), tensor.dtype, nbytes_of(tensor), None, origin
+        life = storages.alive.get(id(storage))
+        if life is None and not schema.fresh and op.func is not LIFT_FRESH:
+            life = self._adopt_argument(storage, given)
+        if life is None:
+            life, origin = storages.born(storage, tensor.device), "new"
+        elif life.op == len(self.ops) - 1:
+            origin = "new"  # another tensor of the same op shares it
+        elif op.func is ADD:
+            origin = "in place"
+        elif schema.mutable and is_any(tensor, given):
+            origin, life = "in place", storages.resized(life, tensor) or life
+            life.written = len(self.ops) - 1
+        try:
+            return tensor.shape, tensor.dtype, tensor.nbytes, life, origin
+        except NO_NUMBERS:
+            return shape_of(tensor), tensor.dtype, nbytes_of(tensor), life, origin
 
     def _note_special(self, op: Op, args: tuple[Any, ...], given: list[Tensor], out: Any) -> None:
         """Note what is to be known of a few ops beyond their shapes."""
@@ -176,7 +129,7 @@ class Ledger:
         elif op.func in COPIES or op.func is WHERE:
             life = self.storages.find(given[0])
             if life is not None and not any(value.dim() for value in given[1:]):
-                op.copied = life, given[0].dtype, stride_of(given[0])
+                op.copied = Copied(life, given[0].dtype, stride_of(given[0]))
         elif self.between_nodes:
             self.storages.expect_heir(given[0], op)
         elif self._adds_bias(given):
@@ -199,12 +152,11 @@ class Ledger:
             and self.ops[product.op].row is None  # or the author wrote `x @ w + b`
         )
 
-    def _adopt_argument(self, tensor: Tensor, given: list[Tensor]) -> Life | None:
+    def _adopt_argument(self, storage: UntypedStorage, given: list[Tensor]) -> Life | None:
         """Return the life of a storage that came in with an argument and was not known before."""
-        storage = storage_of(tensor)
         for argument in given:
-            if storage_of(argument) is storage and storage is not None:
-                return self.storages.adopt(tensor, "outside")
+            if storage_of(argument) is storage:
+                return self.storages.adopt(argument, "outside")
         return None
 
     def add_row(self, tensor: Tensor, op: str, start: int, given: Sequence[Tensor] = ()) -> Row:
@@ -275,8 +227,14 @@ class Ledger:
             op = self.ops[number]
             if op.row is None:
                 op.row = row.index
-                for _, _, _, life, _ in op.outputs:
-                    if life is not None and life.op == number and not (wait and life.died is None):
+                for output in op.outputs:
+                    life = output[3]
+                    if (
+                        life is not None
+                        and life.row is None
+                        and life.op == number
+                        and not (wait and life.died is None)
+                    ):
                         self._hide(life, row)
 
     def settle_rest(self) -> None:

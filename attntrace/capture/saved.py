@@ -12,7 +12,7 @@ from attntrace.capture.storages import Storages
 from attntrace.capture.structure import tensors_in
 
 if TYPE_CHECKING:
-    from attntrace.capture.ledger import Row
+    from attntrace.capture.drafts import Row
 
     Rows = dict[int, Row]
 
@@ -20,10 +20,12 @@ ROWS = "attntrace rows"
 """Where a node of the autograd graph holds the rows that it made, by number of output."""
 
 
-def mark_saved(outputs: Iterable[Tensor], storages: Storages, before: Iterable[Any]) -> int:
-    """Mark each storage as kept for backward or not; leave all as None if there is no graph.
+def saved_below(
+    outputs: Iterable[Tensor], storages: Storages, before: Iterable[Any]
+) -> tuple[set[int], int] | None:
+    """Return the ids of the storages that autograd keeps for backward; None if there is no graph.
 
-    Returns how many saved tensors the author's own hooks have packed: where they are, they know.
+    With it how many saved tensors the author's own hooks have packed: where they are, they know.
     Of a checkpoint that is counted which it keeps in order to run again, but for the random state
     of `preserve_rng_state`, which comes from no op.
 
@@ -32,14 +34,14 @@ def mark_saved(outputs: Iterable[Tensor], storages: Storages, before: Iterable[A
     """
     outputs = [tensor for tensor in outputs if tensor.grad_fn is not None]
     if not outputs:
-        return 0
+        return None
     packed = 0
     seen: set[Any] = set()
     kept: set[int] = set()
     for node, rows in graph(outputs, before):
         tensors = saved_tensors(node)
         if tensors is None:
-            return 0
+            return None
         hidden = sum(tensor is None for tensor in tensors)
         frame = checkpoint_of(node) if hidden else None
         packed += hidden if frame is None else 0
@@ -51,9 +53,13 @@ def mark_saved(outputs: Iterable[Tensor], storages: Storages, before: Iterable[A
             if life is not None and not life.is_number:
                 kept.add(life.id)
         adopt_numbers(node, storages, rows)
-    for life in storages.lives:
-        life.saved = life.id in kept
-    return packed
+    return kept, packed
+
+
+def unmark(outputs: Iterable[Tensor]) -> None:
+    """Take every row off the graph below these tensors."""
+    for node, _ in graph(tensor for tensor in outputs if tensor.grad_fn is not None):
+        node.metadata.pop(ROWS, None)
 
 
 def graph(outputs: Iterable[Tensor], before: Iterable[Any] = ()) -> Iterator[tuple[Any, Rows]]:

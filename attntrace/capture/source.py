@@ -7,20 +7,22 @@ is found in the syntax tree by its position alone, and only once the run is over
 
 from __future__ import annotations
 
-import ast
 import linecache
-import os
+import re
 import sys
-from collections.abc import Iterator
-from functools import lru_cache
-from itertools import islice
+from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import NamedTuple
 
+from attntrace.capture.naming import Expressions, Part
+
 _INTERNAL = ("torch.", "attntrace.capture.")
 _OUTERMOST = "attntrace.capture.observe"
-Span = tuple[int | None, int | None, int | None, int | None]
+_KNOWN: dict[str, bool] = {}
+"""Whether a module is internal: it is asked of every frame of every call."""
+_MOST_CODES, _MOST_TEXTS = 4096, 64
 
 
 class Site(NamedTuple):
@@ -28,7 +30,8 @@ class Site(NamedTuple):
 
     code: CodeType
     instruction: int
-    line: int
+    line: int | None
+    """None where Python was told to keep no lines."""
 
 
 def caller(skip: int = 1) -> Site | None:
@@ -38,9 +41,12 @@ def caller(skip: int = 1) -> Site | None:
     """
     frame: FrameType | None = sys._getframe(skip)
     while frame is not None:
-        name, code = frame.f_globals.get("__name__", ""), frame.f_code
-        if not name.startswith(_INTERNAL) and code.co_name != "__torch_function__":
-            return Site(code, frame.f_lasti, frame.f_lineno)
+        name = frame.f_globals.get("__name__", "")
+        internal = _KNOWN.get(name)
+        if internal is None:
+            internal = _KNOWN[name] = name.startswith(_INTERNAL)
+        if not internal and frame.f_code.co_name != "__torch_function__":
+            return Site(frame.f_code, frame.f_lasti, frame.f_lineno)
         if name == _OUTERMOST:
             return None  # torch called itself: the root is a module of its own
         frame = frame.f_back
@@ -49,7 +55,62 @@ def caller(skip: int = 1) -> Site | None:
 
 def place(site: Site) -> str:
     """Return `file:line`, the file relative to the working directory where it lies below it."""
-    return f"{_shown(site.code.co_filename)}:{site.line}"
+    file = _of(site.code).file
+    return file if site.line is None else f"{file}:{site.line}"
+
+
+def line_of(site: Site) -> str | None:
+    """Return the text of the source line, None where there is no source."""
+    return _of(site.code).line(site.line)
+
+
+def name_at(site: Site, output: int = 0, count: int | None = None) -> str | None:
+    """Return what the author calls output number `output` of a call; None without source.
+
+    `count` is how many the call returned: 0 if it was a tensor alone, None if it is not known.
+    """
+    return _of(site.code).name(site.instruction, output, count)
+
+
+class _Code:
+    """What is known of a code object: a name is worked out once for every place and output."""
+
+    def __init__(self, code: CodeType) -> None:
+        self.code = code  # whose identity is the key: it must not become another's
+        self.file = _shown(code.co_filename)
+        self.names: dict[tuple[int, int, int | None], str | None] = {}
+        text = _expressions(code.co_filename)
+        self.text = text if text is not None and text.agree(code) else None
+        self.spans = list(code.co_positions()) if self.text else []
+
+    def line(self, number: int | None) -> str | None:
+        if self.text is None or number is None or number > len(self.text.lines):
+            return None
+        return self.text.lines[number - 1].strip() or None
+
+    def name(self, instruction: int, output: int, count: int | None) -> str | None:
+        if self.text is None:
+            return None
+        key = instruction, output, count
+        if key not in self.names:
+            span, part = self.spans[instruction // 2], Part(output, count)
+            self.names[key] = self.text.name(span, part)
+        return self.names[key]
+
+
+_TEXTS: dict[str, Expressions] = {}
+_KNOWN: dict[int, _Code] = {}
+"""By identity: the hash of a code object takes longer than everything else here, and two that are
+equal may come from two files."""
+
+
+def _of(code: CodeType) -> _Code:
+    known = _KNOWN.get(id(code))
+    if known is None:
+        if len(_KNOWN) >= _MOST_CODES:
+            _KNOWN.clear()
+        known = _KNOWN[id(code)] = _Code(code)
+    return known
 
 
 @lru_cache(maxsize=256)
@@ -58,99 +119,21 @@ def _shown(file: str) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else file
 
 
-def line_of(site: Site) -> str | None:
-    """Return the text of the source line, None where there is no source."""
-    return linecache.getline(site.code.co_filename, site.line).strip() or None
-
-
-def name_at(site: Site, output: int) -> str | None:
-    """Return what the author calls output number `output` of a call; None without source."""
-    file = site.code.co_filename
-    return _name(file, _stamp(file), _span(site), output)
-
-
-@lru_cache(maxsize=4096)
-def _name(file: str, stamp: tuple[int, int], span: Span, output: int) -> str | None:
-    expressions = _expressions(file, stamp)
-    found = expressions.get(span) or expressions.get((None, span[1], None, span[3]))
-    if found is None:
-        return None
-    node, parents = found
-    if isinstance(node, ast.AugAssign):
-        return ast.unparse(node.target)
-    for parent in parents:
-        name = _target(parent, node, output)
-        if name is not None:
-            return name
-        if not isinstance(parent, (ast.Tuple, ast.Starred)):
-            break
-    try:
-        return ast.unparse(node)
-    except RecursionError:  # hundreds of terms: no name for a table
-        return None
-
-
-def _stamp(file: str) -> tuple[int, int]:
-    """Return what changes when a file does: a notebook's cells have new names instead."""
-    try:
-        found = os.stat(file)  # noqa: PTH116 - for every row, and a Path costs more than the call
-    except OSError:
-        return len(linecache.getlines(file)), 0
-    return found.st_mtime_ns, found.st_size
-
-
-def _target(parent: ast.AST, node: ast.AST, output: int) -> str | None:
-    """Return the text of what a statement assigns `node` to."""
-    match parent:
-        case ast.Assign(targets=[target, *_], value=value):
-            pass
-        case ast.AnnAssign(target=target, value=value) | ast.NamedExpr(target=target, value=value):
-            pass
-        case _:
-            return None
-    if isinstance(value, ast.Tuple) and isinstance(target, (ast.Tuple, ast.List)):
-        pairs = zip(value.elts, target.elts, strict=False)
-        return next((ast.unparse(t) for v, t in pairs if v is node), None)
-    if value is not node:
-        return None
-    names = list(_leaves(target))
-    return ast.unparse(names[output]) if output < len(names) else None
-
-
-def _leaves(target: ast.expr) -> Iterator[ast.expr]:
-    """Yield the names of nested targets in order, as in `out, (h, c) = ...`."""
-    if isinstance(target, (ast.Tuple, ast.List)):
-        for item in target.elts:
-            yield from _leaves(item)
-    else:
-        yield target
-
-
-def _span(site: Site) -> Span:
-    return next(islice(site.code.co_positions(), site.instruction // 2, None))
-
-
-@lru_cache(maxsize=64)
-def _expressions(file: str, _stamp: tuple[int, int]) -> dict[Span, tuple[ast.AST, list[ast.AST]]]:
-    """Return the expressions of a file by position, each with the nodes around it, nearest first."""
+def _expressions(file: str) -> Expressions | None:
+    """Return the expressions of a file as it is now; None where there is no source."""
     linecache.checkcache(file)
-    try:
-        tree = ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError, RecursionError):
-        return {}
-    found: dict[Span, tuple[ast.AST, list[ast.AST]]] = {}
+    lines = linecache.getlines(file) or (_command() if file == "<string>" else [])
+    known = _TEXTS.get(file)
+    if known is None or known.lines is not lines:
+        if len(_TEXTS) >= _MOST_TEXTS:
+            _TEXTS.clear()
+        known = _TEXTS[file] = Expressions(lines)
+    return known if lines else None
 
-    def visit(node: ast.AST, above: list[ast.AST]) -> None:
-        if isinstance(node, (ast.expr, ast.AugAssign)):
-            span = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
-            found[span] = (node, above)
-            if isinstance(node, ast.Call):  # of a chain over lines, an instruction has only the end
-                found[None, node.end_lineno, None, node.end_col_offset] = (node, above)
-        for child in ast.iter_child_nodes(node):
-            visit(child, [node, *above[:3]])
 
-    try:
-        visit(tree, [])
-    except RecursionError:
-        return {}
-    return found
+@cache
+def _command() -> list[str]:
+    """Return the lines of `python -c`, which Python 3.11 and 3.12 keep nowhere else."""
+    options = pairwise(sys.orig_argv[1:])
+    text = next((text for option, text in options if re.fullmatch("-[a-zA-Z]*c", option)), "")
+    return text.splitlines(keepends=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor, UntypedStorage
@@ -18,39 +17,45 @@ from attntrace.capture.fence import is_view
 from attntrace.record import Owner
 
 if TYPE_CHECKING:
-    from attntrace.capture.ledger import Op
+    from attntrace.capture.drafts import Op
 
-_NONE = (NotImplementedError, RuntimeError, ValueError)
+NO_STORAGE = (NotImplementedError, RuntimeError, ValueError)
 """What torch raises for a tensor without a storage."""
 
 
 class Life:
-    """What is known so far of one storage. Fields as in `StorageRecord`."""
+    """What is known so far of one storage. Fields as in `StorageRecord`; what is not set has its
+    default on the class, because one is made for every allocation.
+    """
 
-    __slots__ = (
-        "born", "device", "died", "died_op", "id", "key", "name", "nbytes", "op", "owner", "ref", "row", "saved",
-        "written",
-    )  # fmt: skip
+    owner: Owner = "run"
+    name: str | None = None
+    ref: _Ref | None = None
+    born: int | None = None
+    died: int | None = None
+    died_op: int | None = None
+    """The last op that had run when it died."""
+    op: int | None = None
+    row: int | None = None
+    saved: bool | None = None
+    written = -1
+    """The last op that wrote into it."""
 
-    def __init__(self, number: int, nbytes: int, owner: Owner, name: str | None) -> None:
-        self.id, self.nbytes, self.owner, self.name = number, nbytes, owner, name
-        self.device: Device | None = None
-        self.ref: weakref.ref[UntypedStorage] | None = None
-        self.key: int | None = None
-        self.born: int | None = None
-        self.died: int | None = None
-        self.died_op: int | None = None
-        """The last op that had run when it died."""
-        self.op: int | None = None
-        self.row: int | None = None
-        self.saved: bool | None = None
-        self.written = -1
-        """The last op that wrote into it."""
+    def __init__(self, number: int, storage: UntypedStorage, device: Device) -> None:
+        self.id, self.nbytes, self.device = number, storage.nbytes(), device
+        self.key = id(storage)
 
     @property
     def is_number(self) -> bool:
         """Whether it holds a Python number, which torch wrapped and no op made."""
         return self.owner == "run" and self.op is None
+
+
+class _Ref(weakref.ref[UntypedStorage]):
+    """A weak reference to a storage that knows whose death it tells of."""
+
+    __slots__ = ("life",)
+    life: Life
 
 
 class Storages:
@@ -61,14 +66,16 @@ class Storages:
         self.clock = 0
         """Counts births and deaths."""
         self.ops = ops
-        self._alive: dict[int, Life] = {}
+        self.alive: dict[int, Life] = {}
+        """By the identity of the storage's object."""
         self._heir: tuple[Life, Op] | None = None
+        self._on_death = self._dead
 
     def find(self, tensor: Tensor) -> Life | None:
         """Return the life of a tensor's storage, None if it is new here or has no storage."""
         try:
-            return self._alive.get(id(tensor.untyped_storage()))
-        except _NONE:
+            return self.alive.get(id(tensor.untyped_storage()))
+        except NO_STORAGE:
             return None
 
     def adopt(self, tensor: Tensor, owner: Owner, name: str | None = None) -> Life | None:
@@ -76,16 +83,22 @@ class Storages:
         storage = storage_of(tensor)
         if storage is None:
             return None
-        return self._alive.get(id(storage)) or self._add(storage, tensor, owner, name)
+        life = self.alive.get(id(storage))
+        if life is None:
+            life = Life(len(self.lives), storage, tensor.device)
+            life.owner, life.name = owner, name
+            self.lives.append(life)
+            self._watch(storage, life)
+        return life
 
-    def born(self, tensor: Tensor, op: int) -> Life | None:
-        """Take in memory that op number `op` has just allocated; None without storage."""
-        storage = storage_of(tensor)
-        if storage is None:
-            return None
-        life = self._add(storage, tensor, "run", None)
-        self.clock += 1
-        life.born, life.op = self.clock, op
+    def born(self, storage: UntypedStorage, device: Device) -> Life:
+        """Take in memory that the last op has just allocated."""
+        life = Life(len(self.lives), storage, device)
+        self.lives.append(life)
+        life.ref = ref = _Ref(storage, self._on_death)
+        ref.life = self.alive[life.key] = life
+        self.clock = life.born = self.clock + 1
+        life.op = len(self.ops) - 1
         return life
 
     def take_over(self, tensor: Tensor, life: Life | None) -> None:
@@ -93,7 +106,7 @@ class Storages:
         storage = storage_of(tensor)
         if storage is None or life is None or life.key is None:
             return
-        del self._alive[life.key]
+        del self.alive[life.key]
         self._watch(storage, life)
 
     def expect_heir(self, tensor: Tensor, op: Op) -> None:
@@ -107,35 +120,32 @@ class Storages:
         alone = not is_view(tensor) and is_dense(tensor)  # a view's base holds the storage, too
         self._heir = (old, op) if old is not None and old.owner == "run" and alone else None
 
-    def resized(self, life: Life, tensor: Tensor, op: int) -> Life | None:
+    def resized(self, life: Life, tensor: Tensor) -> Life | None:
         """Account for an in-place op that changed a storage's size: one life ends, one begins."""
         storage = storage_of(tensor)
         if storage is None or storage.nbytes() == life.nbytes:
             return None
-        life.ref = None
-        self._dead(id(storage))
-        return self.born(tensor, op)
+        assert life.ref is not None, "what is written to is alive"
+        self._dead(life.ref)
+        return self.born(storage, tensor.device)
 
     def close(self) -> None:
         """Stop watching: deaths from now on are not of this run."""
-        self._alive.clear()
+        self.alive.clear()
         for life in self.lives:
             life.ref = None
 
-    def _add(self, storage: UntypedStorage, tensor: Tensor, owner: Owner, name: str | None) -> Life:
-        life = Life(len(self.lives), storage.nbytes(), owner, name)
-        life.device = tensor.device
-        self.lives.append(life)
-        self._watch(storage, life)
-        return life
-
     def _watch(self, storage: UntypedStorage, life: Life) -> None:
         life.key = id(storage)
-        life.ref = weakref.ref(storage, partial(self._dead, life.key))
-        self._alive[life.key] = life
+        life.ref = ref = _Ref(storage, self._on_death)
+        ref.life = life
+        self.alive[life.key] = life
 
-    def _dead(self, key: int, _: object = None) -> None:
-        life = self._alive.pop(key)
+    def _dead(self, ref: weakref.ref[UntypedStorage]) -> None:
+        assert isinstance(ref, _Ref), "we made it"
+        life = ref.life
+        life.ref = None
+        del self.alive[life.key]
         heir, self._heir = self._heir, None
         if heir is not None and heir[0] is life and self.ops[-1] is heir[1]:
             self._inherit(*heir)
@@ -148,9 +158,10 @@ class Storages:
         new = self.lives.pop()
         self.clock -= 1
         old.key, old.ref, old.nbytes = new.key, new.ref, new.nbytes
-        assert old.key is not None, "what was just born is watched"
-        self._alive[old.key] = old
-        op.outputs = [(*output[:3], old, "in place") for output in op.outputs]
+        assert old.ref is not None, "what was just born is watched"
+        old.ref.life = old
+        self.alive[old.key] = old
+        op.outputs = tuple((*output[:3], old, "in place") for output in op.outputs)
 
 
 def is_dense(tensor: Tensor) -> bool:
@@ -168,5 +179,5 @@ def storage_of(tensor: Tensor) -> UntypedStorage | None:
     """Return a tensor's storage, None for one that has none (sparse, lazy, opaque)."""
     try:
         return tensor.untyped_storage()
-    except _NONE:
+    except NO_STORAGE:
         return None

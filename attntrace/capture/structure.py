@@ -7,9 +7,15 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
+from torch import device as Device
+from torch import dtype as DType
+from torch import layout as Layout
+from torch import memory_format as MemoryFormat
+from torch.nn import Parameter
 
 _LEAVES = (int, float, bool, str, bytes, type(None))
-_PLAIN = frozenset(_LEAVES)
+_PLAIN = frozenset((*_LEAVES, DType, Device, Layout, MemoryFormat))
+"""What calls and ops are given besides tensors, most of the time."""
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
@@ -37,10 +43,14 @@ def flat_tensors(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> lis
     found = []
     for value in (*args, *kwargs.values()) if kwargs else args:
         kind = type(value)
-        if kind is Tensor or (kind not in _PLAIN and isinstance(value, Tensor)):
+        if kind is Tensor or kind is Parameter:
             found.append(value)
+        elif kind in _PLAIN:
+            continue
         elif kind is tuple or kind is list:
-            found.extend(item for item in value if isinstance(item, Tensor))
+            found += [item for item in value if isinstance(item, Tensor)]
+        elif isinstance(value, Tensor):
+            found.append(value)
         elif isinstance(value, (tuple, list)):
             found.extend(tensors_in(value))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from torch.optim.optimizer import (
 )
 
 from attntrace.capture.backward import BackwardWitness
+from attntrace.capture.drafts import Row
 from attntrace.capture.fence import run_backward
-from attntrace.capture.ledger import Ledger, Row
+from attntrace.capture.ledger import Ledger
 from attntrace.capture.structure import tensors_in
 from attntrace.capture.witnesses import CallWitness
 
+STEP = "a step of an optimizer of torch's own"
 NO_GRADIENT = "no output depends on a parameter: there is nothing to follow backward"
 
 
@@ -63,16 +66,25 @@ class Training:
 
 
 @contextmanager
-def steps_followed(ledger: Ledger) -> Iterator[None]:
-    """Know each step of an optimizer, whoever takes it, by its phase."""
-    open_phases: list[AbstractContextManager[None]] = []
+def steps_followed(ledger: Ledger, calls: CallWitness) -> Iterator[None]:
+    """Know each step of an optimizer that this thread takes by its phase.
 
-    def before(*_: Any) -> None:
-        open_phases.append(ledger.in_phase("optimizer"))
-        open_phases[-1].__enter__()
+    What an optimizer of torch's own calls in it has no name of the author's.
+    """
+    open_phases: list[AbstractContextManager[None]] = []
+    thread = threading.get_ident()
+
+    def before(optimizer: Optimizer, *_: Any) -> None:
+        if threading.get_ident() == thread:
+            open_phases.append(ledger.in_phase("optimizer"))
+            open_phases[-1].__enter__()
+            if type(optimizer).__module__.startswith("torch."):
+                calls.inside = STEP
 
     def after(*_: Any) -> None:
-        open_phases.pop().__exit__(None, None, None)
+        if threading.get_ident() == thread and open_phases:
+            open_phases.pop().__exit__(None, None, None)
+            calls.inside = None
 
     handles = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
     try:

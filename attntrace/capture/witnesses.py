@@ -7,8 +7,8 @@ that override). Inside `__torch_dispatch__` we call nothing that could be compil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from torch import Tensor, autograd, is_inference_mode_enabled
@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from attntrace.capture.attention import SDPA, AttentionWitness
 from attntrace.capture.backward import BackwardWitness
+from attntrace.capture.drafts import Row
 from attntrace.capture.fence import is_innermost, taken_apart
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import caller
@@ -27,7 +28,6 @@ from attntrace.record import Witness
 BOTH: tuple[Witness, ...] = ("function", "dispatch")
 CALL_ONLY: tuple[Witness, ...] = ("function",)
 BACKWARD = frozenset({Tensor.backward, autograd.backward, autograd.grad})
-NOTHING = nullcontext()
 
 
 class CallWitness(TorchFunctionMode):
@@ -48,25 +48,32 @@ class CallWitness(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run the call; enter a row for each tensor that it returns."""
-        if self.ledger.dispatching:  # an op that C++ called: no one wrote this call
+        ledger = self.ledger
+        if ledger.dispatching:  # an op that C++ called: no one wrote this call
             return func(*args, **(kwargs or {}))
         if self.stopped.error is not None:
             self.stopped.forget_handled()
-        start = len(self.ledger.ops)
+        start = len(ledger.ops)
         try:
-            with self._backward(args) if func in BACKWARD else NOTHING:
+            if func in BACKWARD:
+                with self._backward(args):
+                    out = func(*args, **(kwargs or {}))
+            else:
                 out = func(*args, **kwargs) if kwargs else func(*args)
         except BaseException as error:
             self.stopped.at_call(error, op_name(func), (args, kwargs or {}))
             raise
         try:
-            if func is SDPA:
-                ran = start, len(self.ledger.ops)
-                self.attention.attended(args, kwargs or {}, self.ledger.path, ran)
             if isinstance(out, Tensor):
-                self._enter((out,), start, func, flat_tensors(args, kwargs))
+                row = ledger.add_row(out, op_name(func), start, flat_tensors(args, kwargs))
+                row.count = 0
+                self._sign(row, start)
+                ledger.settle(row, start)
             elif isinstance(out, (tuple, list)):
-                self._enter(tuple(tensors_in(out)), start, func, flat_tensors(args, kwargs))
+                self._enter(out, start, func, flat_tensors(args, kwargs))
+            if func is SDPA:
+                ran = start, len(ledger.ops)
+                self.attention.attended(args, kwargs or {}, ledger.path, ran)
         except Exception as bug:
             self.stopped.bug = bug
             raise
@@ -83,20 +90,21 @@ class CallWitness(TorchFunctionMode):
         finally:
             self.watching = True
 
-    def _enter(
-        self, outputs: tuple[Tensor, ...], start: int, func: Any, given: list[Tensor]
-    ) -> None:
-        ledger, name = self.ledger, op_name(func)
-        seen: tuple[Witness, ...] = BOTH if len(ledger.ops) > start else CALL_ONLY
-        site = caller(3)
-        first = None
-        for number, tensor in enumerate(outputs):
-            row = ledger.add_row(tensor, name, start, given)
-            row.seen_by, row.site, row.inside = seen, site, self.inside
-            row.output = number
-            first = first or row
-        if first is not None:
-            ledger.settle(first, start)
+    def _enter(self, out: Sequence[Any], start: int, func: Any, given: list[Tensor]) -> None:
+        """Enter each tensor of a structure that a call returned."""
+        rows = [
+            self.ledger.add_row(tensor, op_name(func), start, given) for tensor in tensors_in(out)
+        ]
+        for number, row in enumerate(rows):
+            self._sign(row, start)
+            row.output, row.count = number, len(rows)
+        if rows:
+            self.ledger.settle(rows[0], start)
+
+    def _sign(self, row: Row, start: int) -> None:
+        """Note who saw a row, and where in the author's code the call stands."""
+        row.seen_by = BOTH if len(self.ledger.ops) > start else CALL_ONLY
+        row.site, row.inside = caller(3), self.inside
 
     def watch(self, wanted: bool) -> bool:
         """Step onto the mode stack or off it; return whether that could be done.
@@ -127,6 +135,8 @@ class Runner(Protocol):
 class KernelWitness(TorchDispatchMode):
     """Sees each op that the dispatcher runs, with every tensor that it returns."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, ledger: Ledger, stopped: Stopped, runner: Runner | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.ledger, self.stopped, self.runner = ledger, stopped, runner
@@ -148,7 +158,8 @@ class KernelWitness(TorchDispatchMode):
                 whole = taken_apart(func, args, kwargs or {})
             if whole is not NotImplemented:
                 return whole
-        self.ledger.dispatching = True
+        ledger = self.ledger
+        ledger.dispatching = True
         try:
             if self.runner is not None:
                 out = self.runner.call(func, args, kwargs or {})
@@ -158,9 +169,9 @@ class KernelWitness(TorchDispatchMode):
             self.stopped.at_op(error, str(func), (args, kwargs))
             raise
         finally:
-            self.ledger.dispatching = False
+            ledger.dispatching = False
         try:
-            self.ledger.add_op(func, args, flat_tensors(args, kwargs), out)
+            ledger.add_op(func, args, kwargs, out)
         except Exception as bug:
             self.stopped.bug = bug
             raise

@@ -16,6 +16,25 @@ def settings(start: str) -> list[str]:
     return [name for name in (*names(), *folders, *files) if name.startswith(start)]
 
 
+def targets(start: str) -> list[str]:
+    """Return what `settings` does, and the user's own Python files, then the names in one."""
+    from attntrace.spec.target import candidates
+
+    file, colon, _ = start.partition(":")
+    if colon and file.endswith(".py") and Path(file).is_file():
+        return [
+            f"{file}:{name}"
+            for name in candidates(Path(file))
+            if f"{file}:{name}".startswith(start)
+        ]
+    above, slash, _ = start.rpartition("/")
+    own = [
+        f"{above}{slash}{path.name}:"
+        for path in sorted(Path(f"{above}{slash}" or ".").glob("*.py"))
+    ]
+    return [*settings(start), *(name for name in own if name.startswith(start))]
+
+
 def components(start: str) -> list[str]:
     """Return the components of `attntrace fields` whose names begin so, then the settings."""
     from attntrace.spec.fields import fields, sections

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from attntrace.analysis.budget import Total
     from attntrace.analysis.search import Found
     from attntrace.record import Trace
-    from attntrace.spec import Loaded, Spec
+    from attntrace.spec import Loaded, LoadedSubject, Spec
 
 SIZES = ("batch", "tokens")
 
@@ -127,7 +127,8 @@ class Verdict:
         made_of = " + ".join(f"{name} {nbytes_text(n)}" for name, n in self.total.parts.items())
         word = "does not fit" if self.over else "fits"
         said = f"{word}: {exact(self.total.nbytes)} of {exact(self.budget)} = {made_of}"
-        return ("budget", said), ("largest", "; ".join(_largest(fit) for fit in self.fits))
+        largest = "; ".join(_largest(fit) for fit in self.fits)
+        return (("budget", said), ("largest", largest)) if largest else (("budget", said),)
 
     def facts(self) -> dict[str, Any]:
         """Return the same as plain values, for JSON."""
@@ -150,9 +151,17 @@ def _largest(fit: Fit) -> str:
     return f"{fit.name} {found.fits.size:,} with {fit.beside}{end}"
 
 
-def verdict(loaded: Loaded, trace: Trace, budget: int) -> Verdict:
-    """Return whether a run was within a budget in bytes, and what would be. SettingsError."""
-    from attntrace.analysis.budget import total_of
+def verdict(loaded: Loaded | LoadedSubject, trace: Trace, budget: int) -> Verdict:
+    """Return whether a run was within a budget in bytes, and of a spec what would be.
 
-    fits = tuple(largest_that_fits(loaded, name, budget) for name in SIZES)
+    Raises:
+        SettingsError: the block cannot run on meta.
+
+    """
+    from attntrace.analysis.budget import total_of
+    from attntrace.spec import Loaded
+
+    fits: tuple[Fit, ...] = ()
+    if isinstance(loaded, Loaded):
+        fits = tuple(largest_that_fits(loaded, name, budget) for name in SIZES)
     return Verdict(total_of(trace), budget, fits)

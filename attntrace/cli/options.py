@@ -5,6 +5,7 @@ Flags that set a field of the spec are texts, so that the spec judges all of the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,10 @@ import typer
 
 from attntrace.cli import complete
 
-SIZES, LAYER, RUN, SHOW = "Sizes", "Attention", "Run", "Output"
+OWN, SIZES, LAYER, RUN, SHOW = "Your own code", "Sizes", "Attention", "Run", "Output"
+
+
+Completion = Callable[[str], list[str]]
 
 
 def _flag(name: str, metavar: str, panel: str, help: str) -> Any:
@@ -23,13 +27,13 @@ def _switch(names: str, panel: str, help: str) -> Any:
     return typer.Option(names, help=help, rich_help_panel=panel, show_default=False)
 
 
-def _settings(metavar: str, help: str) -> Any:
+def _settings(metavar: str, help: str, completion: Completion = complete.settings) -> Any:
     return typer.Argument(
         metavar=metavar,
         help=help,
         show_default=False,
         readable=False,  # a preset is no file, and a file that is not there has an error of ours
-        autocompletion=complete.settings,
+        autocompletion=completion,
     )
 
 
@@ -38,6 +42,14 @@ Switch = bool | None
 
 File = Annotated[
     Path | None, _settings("FILE.yaml|PRESET", "Settings, or the name of a preset; flags win.")
+]
+Subject = Annotated[
+    Path | None,
+    _settings(
+        "TARGET",
+        "A preset, FILE.yaml, or your own FILE.py:NAME, PACKAGE.MODULE:NAME, hf:CONFIG.",
+        complete.targets,
+    ),
 ]
 Files = Annotated[
     list[Path] | None,
@@ -51,6 +63,17 @@ Component = Annotated[
         show_default=False,
         autocompletion=complete.components,
     ),
+]
+
+Init = Annotated[
+    list[str] | None, _flag("--init", "NAME=VALUE", OWN, "What it is made with; repeatable.")
+]
+Input = Annotated[
+    list[str] | None,
+    _flag("--input", "NAME=SHAPE", OWN, "x=2,128,512, ids=int64[2,128], n=5; or in order."),
+]
+Size = Annotated[
+    list[str] | None, _flag("--size", "NAME=N", OWN, "A size that an input names: x=batch,64.")
 ]
 
 Block = Annotated[
@@ -99,7 +122,10 @@ DType = Annotated[
     Text, _flag("--dtype", "DTYPE", RUN, "float64, float32, bfloat16 or float16 (float32).")
 ]
 Seed = Annotated[Text, _flag("--seed", "N", RUN, "Seed of weights and input (0).")]
-Train = Annotated[Switch, _switch("--train/--eval", RUN, "Mode of the modules (eval).")]
+Train = Annotated[
+    Switch,
+    _switch("--train/--eval", RUN, "Mode of the modules (eval; of your own instance, as it is)."),
+]
 Grad = Annotated[Switch, _switch("--grad/--no-grad", RUN, "Follow backward, too (no).")]
 Optimizer = Annotated[
     Text, _flag("--optimizer", "NAME", RUN, "sgd, adam, adamw ...: its state and step, too (none).")
@@ -125,9 +151,19 @@ Columns = Annotated[
     Text, _flag("--columns", "A,B,...", SHOW, "Which columns; `--columns help` lists them.")
 ]
 Explain = Annotated[bool, _switch("--explain", SHOW, "Add the formula of each tensor.")]
-Fold = Annotated[
-    bool,
-    _switch("--fold/--no-fold", SHOW, "Fold layers that repeat into one (yes; in tables alone)."),
+Source = Annotated[bool, _switch("--source", SHOW, "Add file, line and text of each call.")]
+Depth = Annotated[
+    Text, _flag("--depth", "N", SHOW, "Hide what lies in modules deeper than N: 0 the outermost.")
+]
+Only = Annotated[
+    list[str] | None,
+    _flag("--only", "PATTERN", SHOW, "Show modules or tensors of that name; * works; repeatable."),
+]
+MinSize = Annotated[
+    Text, _flag("--min-size", "SIZE", SHOW, "Hide tensors that are smaller, such as 1MiB.")
+]
+Unfold = Annotated[
+    bool, _switch("--unfold", SHOW, "Show every row, also of layers that repeat, in tables.")
 ]
 Timeline = Annotated[
     bool, _switch("--timeline", SHOW, "Draw live bytes over rows, and what is alive at the peak.")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,33 +15,43 @@ from attntrace.cli import options, table
 from attntrace.cli.exits import OVER, exit_codes
 from attntrace.cli.fit import Verdict, budget_from, verdict
 from attntrace.cli.output import deliver
-from attntrace.cli.request import Given, loaded_from, with_settings
+from attntrace.cli.request import Given, with_settings
+from attntrace.cli.subject import asked_for
+from attntrace.cli.view import aside, check_patterns, view_from
 from attntrace.errors import ForwardError, Problem, SettingsError
 
 if TYPE_CHECKING:
     from attntrace.api import Trace
     from attntrace.render import View
-    from attntrace.spec import Loaded
+    from attntrace.spec import Loaded, LoadedSubject
 
 
-@with_settings(file=options.File)
+@with_settings(file=options.Subject)
 def run_command(
     given: Given,
+    init: options.Init = None,
+    inputs: options.Input = None,
+    sizes: options.Size = None,
     measure: options.Measure = False,
     budget: options.Budget = None,
     level: options.Level = "op",
     columns: options.Columns = None,
     explain: options.Explain = False,
-    fold: options.Fold = True,
+    source: options.Source = False,
+    depth: options.Depth = None,
+    only: options.Only = None,
+    min_size: options.MinSize = None,
+    unfold: options.Unfold = False,
     timeline: options.Timeline = False,
     format: options.Format = "table",
     output: options.Output = None,
     show_config: options.ShowConfig = False,
     debug: options.Debug = False,
 ) -> None:
-    """Build an attention layer or a whole model, run it once on random input, show every tensor.
+    """Build an attention layer, a whole model or one of your own, run it once, show every tensor.
 
-    Examples: attntrace run --heads 4 --chan 64; attntrace run gpt2 --device meta
+    Examples: attntrace run --heads 4 --chan 64; attntrace run gpt2 --device meta; attntrace run
+    model.py:Block --init dim=64 --input x=2,16,64
     """
     with exit_codes(debug):
         if columns == "help":
@@ -48,11 +59,15 @@ def run_command(
             return
         asked = _request(given)
         if show_config:
-            from attntrace.spec import show
-
-            deliver(show(asked.loaded), output)
+            deliver(_shown(asked.loaded), output)
         elif _run(asked):
             raise typer.Exit(OVER)
+
+
+def _shown(loaded: Loaded | LoadedSubject) -> str:
+    from attntrace.spec import LoadedSubject, show, show_subject
+
+    return show_subject(loaded) if isinstance(loaded, LoadedSubject) else show(loaded)
 
 
 def _column_help() -> str:
@@ -65,7 +80,7 @@ def _column_help() -> str:
 class _Asked:
     """What the flags ask for, once nothing is wrong with them."""
 
-    loaded: Loaded
+    loaded: Loaded | LoadedSubject
     measure: bool
     budget: int | None
     """In bytes."""
@@ -76,36 +91,16 @@ class _Asked:
 
 def _request(given: Given) -> _Asked:
     """Return what the flags ask for. SettingsError with every problem."""
-    from attntrace.render import DEFAULT, View
-
-    columns = tuple(c.strip() for c in given["columns"].split(",")) if given["columns"] else DEFAULT
-    problems = [*_bad_choices(given, columns)]
+    problems: list[Problem] = []
+    view = view_from(given, problems)
     budget = budget_from(given["budget"], problems)
     problems += table.problems(given["format"], given["output"], table.WITH_CSV)
-    wanted = {name: given[name] for name in ("level", "explain", "fold", "timeline")}
     return _Asked(
-        loaded=loaded_from(given, problems),
+        loaded=asked_for(given, problems),
         budget=budget,
-        view=View(columns=columns, **wanted),
+        view=view,
         **{name: given[name] for name in ("measure", "format", "output")},
     )
-
-
-def _bad_choices(given: Given, columns: tuple[str, ...]) -> Iterator[Problem]:
-    from attntrace.render import COLUMNS
-    from attntrace.render.sheet import Level
-
-    level, levels = given["level"], get_args(Level)
-    if level not in levels:
-        message = f"level must be one of {', '.join(levels)}; got {level!r}"
-        yield Problem("level", message, f"--level {level}")
-    if given["timeline"] and given["format"] == "csv":
-        message = "csv has rows alone; use table, markdown, or json, which has the timeline anyway"
-        yield Problem("timeline", message, "--timeline --format csv")
-    unknown = [column for column in columns if column not in COLUMNS]
-    if unknown:
-        message = f"no column {', '.join(map(repr, unknown))}; there are {', '.join(COLUMNS)}"
-        yield Problem("columns", message, f"--columns {given['columns']}")
 
 
 def _run(asked: _Asked) -> bool:
@@ -114,12 +109,15 @@ def _run(asked: _Asked) -> bool:
 
     loaded, budget = asked.loaded, asked.budget
     try:
-        trace = api.run(loaded.spec, measure=asked.measure)
+        with redirect_stdout(sys.stderr):  # what code of the user's own prints is no result
+            trace = api.run(loaded.spec, measure=asked.measure)
     except SettingsError as error:
         raise loaded.placed(error) from None
     except ForwardError as error:
         _show(error.trace, asked)
         raise
+    if asked.format != "json":
+        check_patterns(trace.facts, asked.view)
     judged = None if budget is None else verdict(loaded, trace.facts, budget)
     _show(trace, asked, judged)
     return judged is not None and judged.over
@@ -135,11 +133,11 @@ def _show(trace: Trace, asked: _Asked, judged: Verdict | None = None) -> None:
 
         render.print_report(trace.facts, view, Console())
         return
+    for line in aside(trace.facts, view, format):
+        typer.echo(f"attntrace: {line}", err=True)
     if format == "json":
         deliver(_json(trace, judged), asked.output)
         return
-    for name, line in more if format == "csv" else ():
-        typer.echo(f"attntrace: {name}: {line}", err=True)
     write = {"table": render.to_text, "csv": render.to_csv, "markdown": render.to_markdown}[format]
     deliver(write(trace.facts, view), asked.output)
 

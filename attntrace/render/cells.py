@@ -10,19 +10,20 @@ from attntrace.analysis.kernel import Absent
 from attntrace.analysis.memory import phase_of
 from attntrace.record import OpOutput, OpRecord, StorageRecord, TensorRecord, Trace
 from attntrace.render.copies import why
+from attntrace.render.names import short_name
 from attntrace.render.units import nbytes_text, shape_text, tuple_text
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a cell shows, and the value behind it where that is a number."""
+    """What a cell shows, and the value behind it: a number, or a name that is shown in short."""
 
     text: str = ""
-    value: int | None = None
+    value: str | int | None = None
 
     @property
     def raw(self) -> str | int:
-        """The number where there is one, for formats that machines read."""
+        """The value where there is one, for formats that machines read."""
         return self.text if self.value is None else self.value
 
 
@@ -33,9 +34,9 @@ def tensor_cells(row: TensorRecord, trace: Trace, cost: RowCost) -> dict[str, Ce
     """Return what a tensor shows in each column."""
     return {
         "#": Cell(str(row.index), row.index),
-        "tensor": Cell(row.name),
+        "tensor": Cell(short_name(row, trace), row.name),
         "op": Cell(row.op),
-        "shape": Cell(shape_text(row.shape)),
+        "shape": Cell(row.layout or "nested" if row.shape is None else tuple_text(row.shape)),
         "axes": Cell(tuple_text(row.axes) if row.axes else ""),
         "dtype": Cell(row.dtype),
         "memory": _size(row.nbytes),
@@ -53,6 +54,7 @@ def tensor_cells(row: TensorRecord, trace: Trace, cost: RowCost) -> dict[str, Ce
         "device": Cell(row.device),
         "module": Cell(row.path),
         "source": Cell(row.source or ""),
+        "line": Cell(row.line or ""),
         "inputs": Cell(", ".join(f"#{index}" for index in row.inputs)),
         "seen_by": Cell(", ".join(row.seen_by)),
     }
@@ -112,6 +114,8 @@ def _until(life: StorageRecord | None, trace: Trace) -> str:
 
 
 def _origin(row: TensorRecord, trace: Trace) -> str:
+    if row.layout is not None and row.shape is not None:  # no storage tells where its values are
+        return f"input, {row.layout}" if row.origin == "input" else row.layout
     match row.origin:
         case "input" | "new":
             return row.origin

@@ -42,6 +42,7 @@ COLUMNS = {
         Column("device", "where the tensor lives", drop=8),
         Column("module", "path of the module whose forward made it", drop=8),
         Column("source", "file and line of the call", drop=8),
+        Column("line", "the text of that line", drop=8),
         Column("inputs", "the rows that the call took", drop=8),
         Column("seen_by", "hook, function mode, dispatch mode", drop=9),
     )

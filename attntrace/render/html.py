@@ -8,6 +8,17 @@ from attntrace.record import Trace
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
 from attntrace.render.timeline import timeline_lines
 
+STYLE = """<style>
+.attntrace { font-variant-numeric: tabular-nums }
+.attntrace caption, .attntrace th { text-align: left }
+.attntrace td { white-space: nowrap }
+.attntrace .phase, .attntrace .module { font-weight: bold }
+.attntrace .kernel { opacity: 0.6 }
+.attntrace .peak { outline: 1px solid currentColor }
+</style>
+"""
+"""What a notebook has before the table; it sets no colour, and so reads well on light and dark."""
+
 
 def to_html(trace: Trace, view: View) -> str:
     """Return the report as HTML: a caption, a table, a list."""
@@ -34,4 +45,5 @@ def _row(line: Line, sheet: Sheet) -> str:
         cells.append(
             f"<td style='text-align:{column.align};{indent}'>{escape(line[column].text)}</td>"
         )
-    return f"<tr class='{line.role}'>{''.join(cells)}</tr>"
+    peak = " peak" if line.is_peak else ""
+    return f"<tr class='{line.role}{peak}'>{''.join(cells)}</tr>"

@@ -39,7 +39,7 @@ def _of_attention(call: AttentionRecord) -> Iterator[str]:
 
 def _of_memory(trace: Trace) -> Iterator[str]:
     where = trace.environment
-    if "backward" in trace.began:
+    if any(row.kind == "gradient" and row.op == "ones_like" for row in trace.tensors):
         yield ONES
     if "cuda" in (where.target, where.device.partition(":")[0]):
         yield BLOCKS

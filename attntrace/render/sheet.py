@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -11,10 +10,12 @@ from typing import Literal
 from attntrace.analysis.copies import copies
 from attntrace.analysis.costs import row_costs
 from attntrace.analysis.kernel import absent_scores
-from attntrace.record import ModuleRecord, OpRecord, Phase, TensorRecord, Trace
+from attntrace.analysis.narrow import around
+from attntrace.record import OpRecord, TensorRecord, Trace
 from attntrace.render.cells import EMPTY, Cell, absent_cells, kernel_cells, tensor_cells
 from attntrace.render.columns import COLUMNS, Column
-from attntrace.render.folded import Folded
+from attntrace.render.folded import Shown
+from attntrace.render.headings import Headings
 from attntrace.render.summary import footer, heading
 
 Level = Literal["module", "op", "kernel"]
@@ -31,17 +32,29 @@ class View:
     level: Level = "op"
     columns: tuple[str, ...] = DEFAULT
     explain: bool = False
+    source: bool = False
+    """Whether to show where each call stands, and the text of its line."""
     more: tuple[tuple[str, str], ...] = ()
     """Lines that the footer ends with."""
     timeline: bool = False
     fold: bool = True
-    """Whether layers that repeat are shown once."""
+    """Whether modules that repeat are shown once."""
+    depth: int | None = None
+    """The deepest modules whose own rows are shown, the outermost is 0; below, what they return."""
+    only: tuple[str, ...] = ()
+    """Patterns of module paths and of names; a row that matches none is hidden."""
+    min_nbytes: int | None = None
+    """Rows of a smaller logical size are hidden."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The columns, with the formula where explanations are wanted."""
-        wanted = (*self.columns, "formula") if self.explain else self.columns
-        return tuple(dict.fromkeys(wanted))
+        """The columns, with those that flags add."""
+        return tuple(dict.fromkeys((*self.columns, *self.added)))
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The columns of `explain` and `source`."""
+        return ("formula",) * self.explain + ("source", "line") * self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +85,10 @@ def sheet_of(trace: Trace, view: View) -> Sheet:
     """Return the sheet of a trace."""
     columns = _columns(trace, view)
     report = footer(trace)
-    folded = Folded(trace, view.fold)
-    lines = tuple(_Lines(trace, view.level, report.peaks, folded).all())
-    return Sheet(
-        heading(trace), columns, lines, (*folded.lines(report.peaks), *report.lines, *view.more)
-    )
+    shown = Shown(trace, view)
+    lines = tuple(_Lines(trace, view, report.peaks, shown).all())
+    left_out = shown.lines(report.peaks)
+    return Sheet(heading(trace), columns, lines, (*left_out, *report.lines, *view.more))
 
 
 def _columns(trace: Trace, view: View) -> tuple[Column, ...]:
@@ -90,7 +102,7 @@ def _columns(trace: Trace, view: View) -> tuple[Column, ...]:
         keys.insert(keys.index("from"), "scratch")
     if plain and all(row.axes is None for row in trace.tensors):
         keys.remove("axes")
-    asked = {"formula"} if plain else set(keys)
+    asked = {*view.added} if plain else set(keys)
     if view.level == "kernel":
         asked.add("op")
     return tuple(replace(COLUMNS[k], drop=0) if k in asked else COLUMNS[k] for k in keys)
@@ -100,67 +112,43 @@ class _Lines:
     """The lines of a sheet in order, over what they look up again and again."""
 
     def __init__(
-        self, trace: Trace, level: Level, peaks: tuple[int | None, ...], folded: Folded
+        self, trace: Trace, view: View, peaks: tuple[int | None, ...], shown: Shown
     ) -> None:
-        self.trace, self.level, self.folded = trace, level, folded
-        self.peaks = {folded.row_for(index) for index in peaks if index is not None}
+        self.trace, self.shown = trace, shown
+        self.peaks = {shown.row_for(index) for index in peaks if index is not None}
         self.costs = row_costs(trace)
-        self.headed: set[str] = set()
-        self.modules = {module.path: module for module in reversed(trace.modules)}
-        self.returned = {index for module in trace.modules for index in module.outputs}
-        self.rows_below: Counter[str] = Counter()
-        self.absent = absent_scores(trace) if level != "module" else {}
+        self.headings = Headings(trace, view.depth, shown.by_path)
+        self.absent = absent_scores(trace) if view.level != "module" else {}
         self.storages_shown = {row.storage_id for row in trace.tensors}
         self.ops: dict[int | None, list[OpRecord]] = {}
-        for op in trace.ops if level == "kernel" else ():
+        for op in trace.ops if view.level == "kernel" else ():
             self.ops.setdefault(op.row, []).append(op)
-        self.copies = {copy.op: copy for copy in copies(trace)} if level == "kernel" else {}
+        self.copies = {copy.op: copy for copy in copies(trace)} if view.level == "kernel" else {}
 
     def all(self) -> Iterator[Line]:
         """Yield phase after phase, then the ops that no row came of."""
-        for phase, rows in groupby(self.trace.tensors, key=lambda row: row.phase):
-            yield from self.section(phase, list(rows))
+        for phase, rows in groupby(self.shown.rows(), key=lambda row: row.phase):
+            if phase != "forward":
+                yield Line("phase", 0, {"tensor": Cell(phase)})
+            for row in rows:
+                yield from self.row(row)
         yield from self.kernels(None, 0)
 
-    def section(self, phase: Phase, rows: list[TensorRecord]) -> Iterator[Line]:
-        """Yield the rows of one phase below their headings, and the ops below each row."""
-        self.headed = set()
-        rows = [row for row in rows if self.folded.shows(row)]
-        self.rows_below = Counter(path for row in rows for path in _around(row.path))
-        shown = [row for row in rows if self.level != "module" or self.is_boundary(row)]
-        if phase != "forward" and shown:
-            yield Line("phase", 0, {"tensor": Cell(phase)})
-        for row in shown:
-            depth = 0
-            if row.kind != "input" and self.trace.modules:
-                yield from self.headings(row)
-                depth = _depth(row.path) + 1
-            cells = tensor_cells(row, self.trace, self.costs[row.index])
-            yield Line("tensor", depth, cells, row.index in self.peaks)
-            if row.index in self.absent:
-                yield Line("kernel", depth + 1, absent_cells(self.absent[row.index]))
-            yield from self.kernels(row.index, depth + 1)
-
-    def is_boundary(self, row: TensorRecord) -> bool:
-        """Return whether a row goes into the run or comes out of a module, or is a gradient of such."""
-        of = row.index if row.gradient_of is None else row.gradient_of
-        return self.trace.tensors[of].kind == "input" or of in self.returned
-
-    def headings(self, row: TensorRecord) -> Iterator[Line]:
-        """Yield a heading for each module around a row that has none yet and shows several rows.
-
-        Backward goes to and fro between modules, so there a module that was left is headed anew.
-        """
-        if row.phase == "backward":
-            self.headed &= set(_around(row.path))
-        is_parameters = row.kind == "gradient" and row.gradient_of is None
-        for path in _around(row.path):
-            module = self.modules.get(path)
-            all_alike = self.folded.title(path, row)
-            several = not path or is_parameters or all_alike or self.rows_below[path] > 1
-            if module is not None and several and path not in self.headed:
-                self.headed.add(path)
-                yield Line("module", _depth(path), _module_cells(module, all_alike or path))
+    def row(self, row: TensorRecord) -> Iterator[Line]:
+        """Yield a row below the headings that it needs, and the ops below it."""
+        depth = 0
+        if row.kind != "input" and self.trace.modules:
+            ways = ((way, self.shown.title(way, row)) for way in around(row.path))
+            titles = {way: title for way, title in ways if title is not None}
+            for path, name in self.headings.above(row, titles):
+                heading_cells = {"tensor": Cell(name), "module": Cell(path)}
+                yield Line("module", self.headings.depth(path), heading_cells)
+            depth = self.headings.depth(row.path) + 1
+        cells = tensor_cells(row, self.trace, self.costs[row.index])
+        yield Line("tensor", depth, cells, row.index in self.peaks)
+        if row.index in self.absent:
+            yield Line("kernel", depth + 1, absent_cells(self.absent[row.index]))
+        yield from self.kernels(row.index, depth + 1)
 
     def kernels(self, row: int | None, depth: int) -> Iterator[Line]:
         """Yield the outputs of the ops that ran below a row."""
@@ -169,18 +157,3 @@ class _Lines:
             for output in op.outputs:
                 hidden = output.storage_id not in self.storages_shown
                 yield Line("kernel", depth, kernel_cells(op, output, self.trace, hidden, copy))
-
-
-def _around(path: str) -> list[str]:
-    """Return the paths of the modules around a path, itself included, outermost first."""
-    parts = path.split(".") if path else []
-    return [".".join(parts[:n]) for n in range(len(parts) + 1)]
-
-
-def _depth(path: str) -> int:
-    return path.count(".") + 1 if path else 0
-
-
-def _module_cells(module: ModuleRecord, title: str) -> dict[str, Cell]:
-    name = f"{title}: {module.type}" if title else module.type
-    return {"tensor": Cell(name), "module": Cell(module.path)}

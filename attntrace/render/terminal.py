@@ -6,18 +6,22 @@ from collections.abc import Iterator
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from attntrace.record import Trace
+from attntrace.render.cells import EMPTY
 from attntrace.render.columns import Column
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
-from attntrace.render.text import failure_lines, indented
+from attntrace.render.text import failure_lines
 from attntrace.render.timeline import BLOCK, PLAIN_BLOCK, timeline_lines
 
 _GAP = 2
-_LONGEST_NAME = 40  # whole anywhere but on a terminal
+_NAMES = (40, 32, 24)  # letters of a name on a terminal, the fewer the more columns find room
+_CUT_FOR = 5  # of those that go earlier none is worth cut names
+_HEADING = 8  # letters that a heading may have more: its end says what it is
+_DEEP = 6  # levels of modules up to which a level is indented by two
 _STYLE = {"phase": "bold underline", "module": "bold", "kernel": "dim", "tensor": ""}
 
 
@@ -26,48 +30,59 @@ def print_report(trace: Trace, view: View, console: Console) -> None:
 
     Where it is too narrow, columns go, but never the shape and none that was asked for.
     """
-    sheet = sheet_of(trace, view)
-    width = console.width
-    page = _Page(sheet, width)
+    page = _Page(trace, view, console.options)
     console.width = max(console.width, page.width)
-    console.print(Text(sheet.heading, style="bold"), soft_wrap=True)
-    console.print(page.table(), soft_wrap=True, crop=False)
-    for line in page.footer():
-        console.print(line, soft_wrap=True)
-    if view.timeline:
-        console.print()
-        block = PLAIN_BLOCK if console.options.ascii_only else BLOCK
-        for drawn in timeline_lines(trace, width, block):
-            console.print(Text(drawn), soft_wrap=True)
-    if trace.failure is not None:
-        panel = "\n".join(["", *failure_lines(trace.failure)])
-        console.print(Text(panel, style="bold red"), soft_wrap=True)
+    for part in page.parts():
+        console.print(part, soft_wrap=True, crop=False)
+
+
+def report(trace: Trace, view: View, console: Console, options: ConsoleOptions) -> RenderResult:
+    """Yield the report for `__rich_console__`: long lines are wrapped, the table never is."""
+    page = _Page(trace, view, options)
+    wide = options.update(width=max(options.max_width, page.width))
+    for part in page.parts():
+        yield from console.render(part, wide if isinstance(part, Table) else options)
 
 
 class _Page:
-    """A sheet for one width."""
+    """A report for one width."""
 
-    def __init__(self, sheet: Sheet, width: int) -> None:
-        self.sheet = sheet
-        self.widths = {column: self._needs(column) for column in sheet.columns}
-        self.columns = self._fitting(width)
-        self.width = self._sum(self.columns)
+    def __init__(self, trace: Trace, view: View, options: ConsoleOptions) -> None:
+        self.trace, self.view, self.options = trace, view, options
+        self.sheet = sheet_of(trace, view)
+        fitted = [_Fitted(self.sheet, options.max_width, longest) for longest in _NAMES]
+        self.fitted = max(fitted, key=lambda one: sum(c.drop < _CUT_FOR for c in one.columns))
+        self.width = self.fitted.width
+
+    def parts(self) -> Iterator[Text | Table]:
+        """Yield all that is to be printed, in order."""
+        yield Text(self.sheet.heading, style="bold")
+        yield self.table()
+        yield from self.footer()
+        if self.view.timeline:
+            yield Text()
+            block = PLAIN_BLOCK if self.options.ascii_only else BLOCK
+            yield from map(Text, timeline_lines(self.trace, self.options.max_width, block))
+        if self.trace.failure is not None:
+            panel = "\n".join(["", *failure_lines(self.trace.failure)])
+            yield Text(panel, style="bold red")
 
     def table(self) -> Table:
         """Return the table, the row of the peak marked."""
         table = Table(box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), show_edge=False, pad_edge=False)
-        for column in self.columns:
-            width = self.widths[column]
+        columns = self.fitted.columns
+        for column in columns:
+            width = self.fitted.widths[column]
             table.add_column(column.key, justify=column.align, no_wrap=True, min_width=width)
         for line in self.sheet.lines:
-            cells = [self._cell(line, column) for column in self.columns]
+            cells = [self._cell(line, column) for column in columns]
             table.add_row(*cells, style="bold yellow" if line.is_peak else _STYLE[line.role])
         return table
 
     def footer(self) -> Iterator[Text]:
         """Yield the lines below the table, and what had no room in it."""
         lines = list(self.sheet.footer)
-        gone = [column.key for column in self.sheet.columns if column not in self.columns]
+        gone = [column.key for column in self.sheet.columns if column not in self.fitted.columns]
         if gone:
             lines.append(
                 ("no room for", f"{', '.join(gone)}: widen the terminal, or use --columns")
@@ -76,14 +91,45 @@ class _Page:
         for name, text in lines:
             yield Text(f"{name:{label}}  ", style="bold").append(text, style="not bold")
 
-    def _fitting(self, width: int) -> list[Column]:
+    def _cell(self, line: Line, column: Column) -> Text:
+        """Return a cell: new memory is green, what costs nothing is dim, for an eye to follow."""
+        text = self.fitted.text(line, column)
+        if column.key == "from":
+            return Text(text, style="green" if text.startswith("new") else "")
+        same = line.cells.get("from", EMPTY).text.startswith("same")
+        return Text(text, style="dim" if same and not line.is_peak else "")
+
+
+class _Fitted:
+    """The columns that fit a width, with names up to a length."""
+
+    def __init__(self, sheet: Sheet, room: int, longest: int) -> None:
+        self.sheet, self.longest = sheet, longest
+        deepest = max((line.depth for line in sheet.lines), default=0)
+        self.indent = "  " if deepest <= _DEEP else " "
+        self.widths = {column: self._needs(column) for column in sheet.columns}
+        self.columns = self._fitting(room)
+        self.width = self._sum(self.columns)
+
+    def text(self, line: Line, column: Column) -> str:
+        """Return the text of a cell: of a long name the beginning, of a long path the end."""
+        name = line[column].text
+        if column.key != "tensor":
+            return name
+        longest = self.longest + (_HEADING if line.role == "module" else 0)
+        if len(name) > longest:
+            cut = longest - 1
+            name = f"…{name[-cut:]}" if line.role == "module" else f"{name[:cut]}…"
+        return self.indent * line.depth + name
+
+    def _fitting(self, room: int) -> list[Column]:
         """Return the columns that fit: the least important go first, and return if they can."""
         kept = list(self.sheet.columns)
         for column in sorted(kept, key=lambda column: -column.drop):
-            if column.drop and self._sum(kept) > width:
+            if column.drop and self._sum(kept) > room:
                 kept.remove(column)
         for column in sorted(self.sheet.columns, key=lambda column: column.drop):
-            if column not in kept and self._sum([*kept, column]) <= width:
+            if column not in kept and self._sum([*kept, column]) <= room:
                 kept.append(column)
         return [column for column in self.sheet.columns if column in kept]
 
@@ -91,17 +137,5 @@ class _Page:
         return sum(self.widths[column] + _GAP for column in columns)
 
     def _needs(self, column: Column) -> int:
-        cells = (cell_len(self._text(line, column)) for line in self.sheet.lines)
+        cells = (cell_len(self.text(line, column)) for line in self.sheet.lines)
         return max([*cells, len(column.key)])
-
-    def _text(self, line: Line, column: Column) -> str:
-        name = line[column].text
-        if column.key == "tensor" and len(name) > _LONGEST_NAME:
-            return "  " * line.depth + name[: _LONGEST_NAME - 1] + "…"
-        return indented(line, column)
-
-    def _cell(self, line: Line, column: Column) -> Text:
-        """Return a cell; new memory is green, so that an eye can follow what costs."""
-        text = self._text(line, column)
-        fresh = column.key == "from" and text.startswith("new")
-        return Text(text, style="green" if fresh else "")

@@ -4,3 +4,9 @@ from attntrace.spec.block import Spec as Spec
 from attntrace.spec.load import Loaded as Loaded
 from attntrace.spec.load import load as load
 from attntrace.spec.show import show as show
+from attntrace.spec.subject import LoadedSubject as LoadedSubject
+from attntrace.spec.subject import Subject as Subject
+from attntrace.spec.subject import Typed as Typed
+from attntrace.spec.subject import asks_for_subject as asks_for_subject
+from attntrace.spec.subject import load_subject as load_subject
+from attntrace.spec.subject import show_subject as show_subject

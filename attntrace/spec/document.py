@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,9 @@ _NULL = re.compile(r"(?:[&!]\S+\s+)*(?:~|null|Null|NULL)(?=[\s,}\]#]|$)")
 def read_yaml(path: Path, shown: str = "") -> list[Setting]:
     """Return the leaves of a YAML file, in order; `shown` is what a preset is called in messages.
 
+    A file with a target is about the user's own code: what stands in its sections is one value
+    each, a mapping or not.
+
     Raises:
         SettingsError: the file is missing, unreadable, not YAML, or not a mapping.
 
@@ -66,7 +70,8 @@ def read_yaml(path: Path, shown: str = "") -> list[Setting]:
         kind = "list" if isinstance(document, list) else kind
         message = f"a mapping of settings was expected, got a {kind}; write lines like 'heads: 4'"
         raise _file_problem(path, message)
-    file = _File(shown or str(path), text.splitlines())
+    deepest = 2 if "target" in document else sys.maxsize
+    file = _File(shown or str(path), text.splitlines(), deepest)
     leaves = _leaves(document, (), file, "")
     return [replace(leaf, origin="preset") for leaf in leaves] if shown else list(leaves)
 
@@ -103,6 +108,8 @@ def says_null(text: str) -> bool:
 class _File:
     name: str
     lines: list[str]
+    deepest: int
+    """How many keys a path has at most; what is below is a value."""
 
     def is_empty(self, mapping: Any, key: object) -> bool:
         """Whether a key that has no value lacks even the word null."""
@@ -121,12 +128,18 @@ def _leaves(mapping: Any, path: tuple[str, ...], file: _File, above: str) -> Ite
             line, column = mapping.lc.line, mapping.lc.col
         where = f"{file.name}:{line + 1}:{column + 1}"
         inner = (*path, str(key))
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and len(inner) < file.deepest:
             yield from _leaves(value, inner, file, where)
         else:
-            plain = dict(value) if isinstance(value, Mapping) else value
             empty = value is None and file.is_empty(mapping, key)
-            yield Setting(".".join(inner), plain, where, "file", above, empty=empty)
+            yield Setting(".".join(inner), _plain(value), where, "file", above, empty=empty)
+
+
+def _plain(value: Any) -> Any:
+    """Return mappings and lists without what they know of their places."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _file_problem(where: Path | str, message: str) -> SettingsError:

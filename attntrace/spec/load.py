@@ -16,6 +16,7 @@ from attntrace.spec.left_out import without_meaningless
 from attntrace.spec.presets import is_name, no_such, path_of
 from attntrace.spec.problems import check, placed
 from attntrace.spec.shapeless import without_shapeless
+from attntrace.spec.target import is_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,9 @@ def load(
     problems: list[Problem] = []
     layers = [
         _from_file(file, problems),
-        _from_sets(sets, problems),
+        from_sets(sets, problems),
         list(_flatten(settings, ())),
-        [_from_flag(path, text) for path, text in (flags or {}).items()],
+        [from_flag(path, text) for path, text in (flags or {}).items()],
     ]
     notes: list[str] = []
     given = {setting.path: setting for setting in _flatten(defaults or {}, ())}
@@ -111,8 +112,11 @@ def _from_file(file: str | Path | None, problems: list[Problem]) -> list[Setting
         return []
     name = str(file)
     try:
+        if is_target(name):
+            problems.append(Problem("file", _ONLY_RUN, name))
+            return []
         if Path(file).exists() or not is_name(name):
-            return read_yaml(Path(file))
+            return [_of_a_block(setting) for setting in read_yaml(Path(file))]
         preset = path_of(name)
         if preset is not None:
             return read_yaml(preset, shown=preset.name)
@@ -122,7 +126,20 @@ def _from_file(file: str | Path | None, problems: list[Problem]) -> list[Setting
     return []
 
 
-def _from_sets(sets: Iterable[str], problems: list[Problem]) -> list[Setting]:
+_ONLY_RUN = (
+    "this is code of your own, which `attntrace run` alone takes; a preset or a YAML file of "
+    "settings was expected"
+)
+
+
+def _of_a_block(setting: Setting) -> Setting:
+    if setting.path == "target":
+        raise SettingsError([Problem("target", _ONLY_RUN, setting.where)])
+    return setting
+
+
+def from_sets(sets: Iterable[str], problems: list[Problem]) -> list[Setting]:
+    """Return the settings of `path=value` texts; what is none of these goes to the problems."""
     found = []
     for text in sets:
         path, equals, value = text.partition("=")
@@ -150,7 +167,8 @@ def flag_of(path: str) -> str:
     return _FLAGS.get(path) or path.rpartition(".")[2].replace("_", "-")
 
 
-def _from_flag(path: str, text: str) -> Setting:
+def from_flag(path: str, text: str) -> Setting:
+    """Return the setting of a path that was given as a flag with a text."""
     return Setting(path, _scalar(text), f"--{flag_of(path)} {text}", "flag")
 
 

@@ -132,7 +132,7 @@ def _of_field(details: ErrorDetails, given: Mapping[str, Setting]) -> Problem:
     field = fields().get(path)
     if field is None:
         return placed(Problem(path, unknown(path), alone=True), given)
-    return placed(Problem(path, _refusal(field, given[path].value), alone=True), given)
+    return placed(Problem(path, refusal(field, given[path].value), alone=True), given)
 
 
 def placed(problem: Problem, given: Mapping[str, Setting]) -> Problem:
@@ -143,7 +143,7 @@ def placed(problem: Problem, given: Mapping[str, Setting]) -> Problem:
     return replace(problem, where=setting.where) if setting else problem
 
 
-def _refusal(field: Field, value: object) -> str:
+def refusal(field: Field, value: object) -> str:
     """Say what a setting may be, what it is, and what may have been meant."""
     got = repr(value) if isinstance(value, str) else as_yaml(value)
     sentence = f"{field.name} must be {field.kind.refusal(value)} got {got}"

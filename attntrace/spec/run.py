@@ -13,6 +13,7 @@ from attntrace.spec.values import DEVICE
 
 if TYPE_CHECKING:
     from attntrace.spec.block import Spec
+    from attntrace.spec.subject import Subject
 
 Device = Annotated[str, Field(pattern=DEVICE)]
 DType = Literal["float64", "float32", "bfloat16", "float16"]
@@ -52,7 +53,7 @@ class RunSpec(Component):
     )
 
 
-def run_rules(spec: Spec) -> Iterator[Problem]:
+def run_rules(spec: Spec | Subject) -> Iterator[Problem]:
     """Yield what is wrong between the run section and the rest."""
     if spec.run.device == "mps" and spec.run.dtype == "float64":
         yield Problem("run.dtype", "mps has no float64; use float32, or device cpu")

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 import attntrace
-from attntrace.analysis.fold import folds, stand_in
+from attntrace.analysis.fold import folds, stand_ins
 from attntrace.record import Trace
-from attntrace.render import View, to_csv, to_text
+from attntrace.render import DEFAULT, View, to_csv, to_text
 from attntrace.render.sheet import sheet_of
 from tests.builders import fake_row, fake_trace
 
@@ -78,28 +78,39 @@ CASES = {
 }
 
 
+def shown_for(trace: Trace) -> list[int]:
+    """Return for each row the one that is shown for it."""
+    return stand_ins(folds(trace), len(trace.tensors))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_unfolding_gives_back_every_row(name):
     """Each row that is folded away has, but for its place, the facts of the row that stands for it."""
     trace = CASES[name]()
-    found = folds(trace)
-    shown = [row.index for row in trace.tensors if stand_in(found, row.index) == row.index]
-    unfolded = list(shown)
-    for fold in reversed(found):  # the innermost first
-        one = [index for index in unfolded if fold.start <= index < fold.start + fold.rows]
-        unfolded += [index + fold.rows * times for index in one for times in range(1, fold.count)]
-    assert sorted(unfolded) == [row.index for row in trace.tensors]
+    stands = shown_for(trace)
+    shown = [index for index, stand in enumerate(stands) if index == stand]
+    assert sorted(unfolded(shown, folds(trace))) == [row.index for row in trace.tensors]
     assert 0 < len(shown) < len(trace.tensors)
-    for row in trace.tensors:
-        like = trace.tensors[stand_in(found, row.index)]
+    assert set(stands) == set(shown)
+    for row, stand in zip(trace.tensors, stands, strict=True):
+        like = trace.tensors[stand]
         assert without_place(row, like.path) == without_place(like, like.path)
+
+
+def unfolded(shown, found):
+    """Return the rows that some rows stand for, themselves included."""
+    every = list(shown)
+    for fold in reversed(found):  # the innermost first
+        one = [index for index in every if fold.start <= index < fold.start + fold.rows]
+        every += [index + fold.rows * times for index in one for times in range(1, fold.count)]
+    return every
 
 
 def without_place(row, path):
     """Return a row without what says which of the layers it is in."""
     return replace(
         row, index=0, path=path, storage_id=None, alias_of=None, inputs=(), source=None,
-        gradient_of=None, name=row.name.replace(row.path, path) if row.path else row.name,
+        gradient_of=None, kind="op", seen_by=(), name=row.name.replace(row.path, path) if row.path else row.name,
     )  # fmt: skip
 
 
@@ -182,13 +193,13 @@ def test_the_table_shows_one_layer():
     assert names == [
         "input", "Sequential", "0", "1-4 x4: Block", "self.norm(x)", "self.up(self.norm(x))",
         "self.up(self.norm(x)).relu()", "self.down(self.up(self.norm(x)).relu())",
-        "x + self.down(self.up(self.norm(x)).relu())", "5",
+        "x + #5", "5",
     ]  # fmt: skip
     numbers = [line.cells["#"].text for line in sheet.lines if "#" in line.cells]
     assert numbers == ["0", "1", "2", "3", "4", "5", "6", "22"]
     assert dict(sheet.footer)["folded"] == (
         "1-4 x4: 5 rows each, 20 in all; 2.7 KiB allocated by each, 10.6 KiB by all "
-        "(--no-fold shows every row)"
+        "(--unfold shows every row)"
     )
 
 
@@ -208,5 +219,97 @@ def test_the_peak_in_a_layer_that_is_not_shown():
     [marked] = [line.cells["#"].value for line in sheet.lines if line.is_peak]
     [fold] = folds(trace)
     peak = attntrace.analysis.memory.memory_report(trace).peak_at
-    assert (peak, marked) == (marked + fold.rows, stand_in([fold], peak))
+    assert (peak, marked) == (marked + fold.rows, shown_for(trace)[peak])
     assert ("folded", f"the peak's #{peak} is marked where it repeats #{marked}") in sheet.footer
+
+
+class Own(nn.Module):
+    """Blocks that are attributes, one that is called again and again, and lists that none calls."""
+
+    def __init__(self) -> None:
+        """Make four blocks, a cell, and three pairs under words."""
+        super().__init__()
+        self.block1, self.block2, self.block3 = Block(6), Block(6), Block(6)
+        self.last = Block(6)
+        self.cell = Block(6, 10)
+        pairs = {name: nn.ModuleList([Block(6), Block(6, 12)]) for name in ("low", "mid", "high")}
+        self.levels = nn.ModuleDict(pairs)
+
+    def forward(self, x):
+        """Go through all of them."""
+        x = self.last(self.block3(self.block2(self.block1(x))))
+        for _ in range(12):
+            x = self.cell(x)
+        for narrow, wide in self.levels.values():
+            x = x + narrow(x)
+            x = x + wide(x)
+        return x.sum()
+
+
+def test_modules_of_any_name():
+    """Attributes in a row, calls of one module, and members of lists in lists are all folded."""
+    with torch.no_grad():
+        trace = attntrace.trace(Own(), torch.randn(2, 5, 6)).facts
+    assert titles(trace) == ["block1-last x4", "cell x12", "levels.low-high x3"]
+    names = [line.cells["tensor"].text for line in sheet_of(trace, View()).lines]
+    headings = [name for name in names if ": " in name or " x" in name]
+    assert headings[0] == "block1-last x4: Block"
+    assert "cell x12: Block" in headings
+    assert [name for name in headings if name.startswith("levels")] == [
+        "levels.low-high x3", "levels.low.0: Block", "levels.low.1: Block",
+    ]  # fmt: skip
+
+
+def test_the_last_call_of_which_nothing_is_saved():
+    """Where backward is not followed, what autograd keeps parts calls only if that is shown."""
+    cell = nn.Linear(6, 6)
+    trace = attntrace.trace(nn.Sequential(*[cell] * 7), torch.randn(2, 6)).facts
+    for columns, title in ((DEFAULT, "0 x7:"), (("tensor", "saved"), "0 x6:")):
+        footer = sheet_of(trace, View(columns=columns)).footer
+        assert [text.split(" 1 row")[0] for name, text in footer if "each" in text] == [title]
+
+
+def test_kinds_that_take_turns():
+    """Three kinds are folded by the three, whether these are others each time or the same again."""
+    kinds = (lambda: nn.Linear(6, 6), nn.ReLU, lambda: nn.LayerNorm(6))
+    assert titles(traced(*(make() for _ in range(4) for make in kinds))) == ["0-11 x4 of 3"]
+    assert titles(traced(*[make() for make in kinds] * 4)) == ["0 x4 of 3"]
+
+
+def test_calls_of_one_module_apart_are_headed_anew():
+    """A module that comes back after another has its heading again, so that no row seems to be its."""
+    first, other = Block(6), Block(6, 12)
+    names = [
+        line.cells["tensor"].text
+        for line in sheet_of(traced(first, other, first), View()).lines
+        if line.role == "module"
+    ]
+    assert names == ["Sequential", "0: Block", "1: Block", "0: Block"]
+
+
+class Often(nn.Module):
+    """The same op a number of times."""
+
+    def __init__(self, times: int) -> None:
+        """Take the number."""
+        super().__init__()
+        self.times = times
+
+    def forward(self, x):
+        """Return what is left of x."""
+        for _ in range(self.times):
+            x = x.relu()
+        return x
+
+
+def test_what_a_view_hides_does_not_keep_layers_apart():
+    """Layers that differ inside alone are one where only what they return is shown."""
+    trace = traced(*(Often(1 + number) for number in range(6)))
+    assert titles(trace) == []
+    sheet = sheet_of(trace, View(depth=0))
+    assert [line.cells["tensor"].text for line in sheet.lines][2] == "0-5 x6: Often"
+    said = (
+        "0-5 x6: 1 row each, 6 in all; 240 B allocated by each, 1.4 KiB by all "
+        "(--unfold shows every row)"
+    )
+    assert ("folded", said) in sheet.footer

@@ -70,13 +70,15 @@ def test_public_names():
     """The package exports exactly these names."""
     public = {name for name in vars(attntrace) if not name.startswith("_")}
     rooms = {"api", "errors", "record", "spec", "analysis", "render", "version", "capture",
-             "blocks", "cli"}  # fmt: skip
+             "blocks", "cli", "subjects"}  # fmt: skip
     assert public - rooms == {
+        "Session",
         "Trace",
         "build",
         "load",
         "run",
         "trace",
+        "watch",
         "AttntraceError",
         "BuildError",
         "ForwardError",

@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import attntrace
 from attntrace.capture import fence
-from attntrace.capture.hooks import WATCHED, asks_if_watched
+from attntrace.capture.hooks import WATCHED
+from attntrace.capture.kinds import asks_if_watched
 from attntrace.capture.witnesses import KernelWitness
 from tests.capture.recorders import watched_state
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from io import StringIO
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,6 +70,16 @@ def test_explain_adds_the_formulas(invoke):
     rows = list(csv.DictReader(StringIO(invoke("run", "--explain", "--format", "csv").out)))
     assert rows[0].keys() == {*TABLE_KEYS, "formula"}
     assert all(row["formula"].startswith(f"{row['tensor']} = ") for row in rows if row["formula"])
+
+
+def test_source_adds_file_line_and_text(invoke):
+    """`--source` adds where each call stands, and the line that stands there."""
+    rows = list(csv.DictReader(StringIO(invoke("run", "--source", "--format", "csv").out)))
+    assert rows[0].keys() == {*TABLE_KEYS, "source", "line"}
+    assert (rows[0]["source"], rows[0]["line"]) == ("", "")
+    for row in rows[1:]:
+        file, _, number = row["source"].rpartition(":")
+        assert Path(file).read_text().splitlines()[int(number) - 1].strip() == row["line"]
 
 
 def test_levels_nest(invoke):

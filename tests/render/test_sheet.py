@@ -115,6 +115,16 @@ def test_where_the_bytes_are(changes, text):
     assert shown(trace, "from") == [text]
 
 
+def test_the_line_of_a_call():
+    """The flag shows where a call stands and what stands there, which no narrow terminal drops."""
+    row = fake_row(0, "q", "matmul", (13, 49), source="mine.py:7", line="q = x @ w")
+    trace = fake_trace(tensors=(row,), ops=(), modules=(), storages=())
+    assert (shown(trace, "source"), shown(trace, "line")) == (["mine.py:7"], ["q = x @ w"])
+    columns = sheet_of(trace, View(source=True)).columns
+    assert [(column.key, column.drop) for column in columns[-2:]] == [("source", 0), ("line", 0)]
+    assert "line" not in View().keys
+
+
 def test_every_column_of_a_row():
     """Each column shows its fact."""
     sheet = sheet_of(fake_trace(), View(columns=tuple(COLUMNS)))
@@ -143,6 +153,7 @@ def test_every_column_of_a_row():
         "device": "cpu",
         "module": "",
         "source": "model.py:7",
+        "line": "",
         "inputs": "#2",
         "seen_by": "function, dispatch",
     }

@@ -115,6 +115,39 @@ def test_a_long_name_is_cut_on_a_terminal_alone():
     assert f"{name[:39]}… " in on_terminal(200, trace=long)
 
 
+def deep_trace():
+    """Return eight modules inside each other, with a long path, a long name and a wide shape."""
+    parts = ["encoder", "layers", "attention", "inner", "project", "gate", "mix", "last"]
+    paths = [".".join(parts[:n]) for n in range(9)]
+    name = "torch.tanh(math.sqrt(2.0 / math.pi) * (x.reshape(2, 8, -1) + 0.044715 * x.pow(3.0)))"
+    rows = tuple(
+        fake_row(n, name if n % 2 else "hidden_states", "add", (2, 8, 1024, 1024), path=path)
+        for n, path in enumerate(path for path in paths for _ in range(2))
+    )
+    modules = tuple(fake_module(path, "WhisperEncoderAttention") for path in paths)
+    return fake_trace(tensors=rows, ops=(), storages=(), modules=modules)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_depth_and_expressions_leave_room_for_the_shape(width):
+    """Eight modules deep, with expressions as names: each line fits, and has its shape and memory."""
+    lines = on_terminal(width, trace=deep_trace()).splitlines()
+    rows = [line for line in lines if "(2, 8, 1024, 1024)" in line]
+    assert len(rows) == 18
+    assert max(len(line.rstrip()) for line in lines[1 : lines.index(rows[-1]) + 1]) <= width
+    assert all("64.0 MiB" in row for row in rows)
+    assert [line for line in lines if line.strip().endswith(".last: WhisperEncoderAttention")]
+
+
+def test_names_are_cut_further_for_a_column_that_counts():
+    """Where 40 letters leave no room for an important column, names have fewer, else all 40."""
+    name = "x.reshape(13, 100, 4, 16).transpose(1, 2).contiguous()"
+    row = fake_row(0, name, "contiguous", (13, 4, 100, 16))
+    long = fake_trace(tensors=(row,), modules=(), ops=(), storages=())
+    assert f"{name[:39]}… " in on_terminal(100, trace=long)
+    assert f"{name[:31]}… " in on_terminal(88, trace=long)
+
+
 def test_colour_is_for_terminals_that_have_it():
     """The row of the peak is marked by colour on a terminal with colours."""
     shown = on_terminal(200, color_system="standard", force_terminal=True)

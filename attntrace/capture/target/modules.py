@@ -18,7 +18,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from attntrace.capture.fence import on_meta_too
-from attntrace.capture.hooks import ModuleWitness, watching_changes
+from attntrace.capture.hooks import ModuleWitness
+from attntrace.capture.kinds import watching_changes
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.target.mode import TargetCalls
 from attntrace.capture.witnesses import KernelWitness

@@ -1,4 +1,4 @@
-"""`--no-fold`: every row, also of layers that repeat."""
+"""`--unfold`: every row, also of layers that repeat."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ MODEL = (*SETTINGS, "--set", "stack.vocab=97")
 
 
 def test_tables_are_folded_unless_told_otherwise(invoke):
-    """The table and Markdown show the first layer for all; `--no-fold` shows all four."""
+    """The table and Markdown show the first layer for all; `--unfold` shows all four."""
     for shape in ("table", "markdown"):
         folded = invoke(*MODEL, "--format", shape)
-        whole = invoke(*MODEL, "--format", shape, "--no-fold")
+        whole = invoke(*MODEL, "--format", shape, "--unfold")
         assert "stack.layers.0-3 x4: Layer" in folded.out
         assert "stack.layers.3: Layer" not in folded.out
         assert "x4" not in whole.out

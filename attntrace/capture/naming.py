@@ -1,0 +1,295 @@
+"""What the author calls the results of an expression, read off the syntax tree around it.
+
+The tree says which target an expression ends up in; where it ends up in none, its own text is the
+name. Nothing here has to do with torch or with a run.
+"""
+
+from __future__ import annotations
+
+import ast
+import dis
+from collections.abc import Iterator, Sequence
+from types import CodeType
+from typing import NamedTuple
+
+Span = tuple[int | None, int | None, int | None, int | None]
+"""First line, last line, first column, column after the last: the order of `co_positions`."""
+_SYMBOLS = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
+    ast.Pow: "**", ast.MatMult: "@", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^",
+    ast.LShift: "<<", ast.RShift: ">>",
+}  # fmt: skip
+_WORDED = {*dis.hasname, *dis.haslocal, *dis.hasfree, dis.opmap["BINARY_OP"]}
+
+
+class Part(NamedTuple):
+    """One of the tensors that a call returned, or one element of a tuple."""
+
+    number: int = 0
+    of: int | None = 0
+    """0 where a call returned a tensor alone, None where that is not known."""
+
+
+ALONE = Part()
+
+
+class _Item(ast.expr):
+    """An element of what an expression comes to, where the author wrote no expression for it."""
+
+    def __init__(self, value: ast.expr, number: int) -> None:
+        super().__init__()
+        self.value, self.number = value, number
+
+
+class Expressions:
+    """The expressions of a source text, by where they stand; none where it is no Python."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = lines
+        self._at: dict[Span, ast.expr | ast.AugAssign] = {}
+        self._above: dict[ast.AST, ast.AST] = {}
+        self._words: dict[Span, set[str]] = {}
+        self._caught: set[str | None] = set()
+        """Names of errors, which code lets go of in places of its own."""
+        self._unread = _statements(lines)
+
+    def _read(self, first: int, last: int) -> None:
+        """Take in the outermost statements between two lines, once: few of a file are traced."""
+        for statement in self._unread.copy():
+            if statement.lineno <= last and first <= (statement.end_lineno or first):
+                self._unread.remove(statement)
+                self._take_in(statement)
+
+    def _take_in(self, statement: ast.stmt) -> None:
+        for node in ast.walk(statement):
+            for child in ast.iter_child_nodes(node):
+                self._above[child] = node
+            if isinstance(node, (ast.expr, ast.AugAssign, ast.For)):
+                self._note(node)
+            elif isinstance(node, ast.ExceptHandler):
+                self._caught.add(node.name)
+
+    def _note(self, node: ast.expr | ast.AugAssign | ast.For) -> None:
+        span = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
+        self._at[span] = _iterated(node)
+        if isinstance(node, (ast.Call, ast.Attribute)) and span[0] != span[1]:
+            self._at[None, span[1], None, span[3]] = node  # code has but the end of such a chain
+        word = _word(node)
+        if word is not None:
+            self._words.setdefault(span, set()).add(word)
+
+    def agree(self, code: CodeType) -> bool:
+        """Return whether code may have been compiled from this text.
+
+        A file that was edited after its import would give wrong names. So each name and operator
+        of the code must be what the expression at its place says, and one at least must be said.
+        """
+        lines = [line for _, _, line in code.co_lines() if line]
+        self._read(min(lines, default=0), max(lines, default=0))
+        is_said = False
+        for step in dis.get_instructions(code):
+            if step.opcode in _WORDED and step.positions is not None:
+                word = step.argrepr if step.opname == "BINARY_OP" else step.argval
+                said = self._words.get(step.positions)
+                if said and isinstance(word, str):
+                    if not self._fits(word, said):
+                        return False
+                    is_said = True
+        return is_said
+
+    def _fits(self, word: str, said: set[str]) -> bool:
+        """Return whether code may have a word where the text has others."""
+        if (
+            word in said or word in self._caught or word.endswith("__")
+        ):  # a class has such of its own
+            return True
+        if word.startswith("@py"):  # pytest keeps here what a part of an assert came to
+            return True
+        return any(part.startswith("__") and word.endswith(part) for part in said)  # `_Class__name`
+
+    def name(self, span: Span, part: Part) -> str | None:
+        """Return what the author calls a result of the expression at `span`; None if none is."""
+        self._read(span[0] or 0, span[1] or 0)
+        node = self._at.get(span) or self._at.get((None, span[1], None, span[3]))
+        if node is None:
+            return None
+        if isinstance(node, ast.AugAssign):
+            return self._text(node.target)
+        try:
+            return self._text(self._target(node, part) or _element(node, part))
+        except RecursionError:  # hundreds of terms: no name for a table
+            return None
+
+    def _text(self, node: ast.expr) -> str:
+        """Return an expression as the author wrote it, on one line."""
+        if isinstance(node, _Item):
+            return f"{self._text(node.value)}[{node.number}]"
+        if node.lineno != node.end_lineno:
+            return ast.unparse(node)
+        line = self.lines[node.lineno - 1].encode()  # columns are bytes
+        return line[node.col_offset : node.end_col_offset].decode()
+
+    def _target(self, node: ast.AST, part: Part) -> ast.expr | None:
+        """Return what a result ends up in: the target of an assignment or of a loop."""
+        if isinstance(node, (ast.Tuple, ast.List)) and isinstance(node.ctx, ast.Store):
+            return _leaf(node, part)  # `a, b = x` takes the tensor x apart
+        steps: list[Part] = []
+        while True:
+            above = self._above[node]
+            target = _assigned(above, node)
+            if target is not None:
+                found = _reached(target, steps)
+                return None if found is None else _leaf(found, part)
+            if _picks(above, node, part) and not steps:
+                part = ALONE
+            elif not _hands_on(above, node):
+                break
+            elif isinstance(above, (ast.Tuple, ast.List)):
+                steps.append(_place(node, above.elts))
+            node = above
+        return None if steps or part == ALONE else self._loop_target(node)
+
+    def _loop_target(self, node: ast.AST) -> ast.expr | None:
+        """Return what each element of a sequence becomes that a loop goes through."""
+        steps = [Part(1, 2)] if _calls(node, "enumerate") else []
+        while True:
+            above = self._above[node]
+            match above:
+                case (
+                    ast.For(target=target, iter=value)
+                    | ast.comprehension(target=target, iter=value)
+                ):
+                    found = _reached(target, steps) if node is value else None
+                    return None if isinstance(found, (ast.Tuple, ast.List)) else found
+                case ast.Call(func=ast.Name(id="zip"), args=args) if node in args:
+                    steps.append(_place(node, args))
+                case ast.Call() if _calls(above, "enumerate"):
+                    steps.append(Part(1, 2))
+                case ast.Call() if _calls(above, "iter", "list", "tuple", "reversed"):
+                    pass
+                case _:
+                    return None
+            node = above
+
+
+def _statements(lines: Sequence[str]) -> list[ast.stmt]:
+    try:
+        return ast.parse("".join(lines)).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
+def _iterated(node: ast.expr | ast.AugAssign | ast.For) -> ast.expr | ast.AugAssign:
+    """Return what a loop goes through, which until Python 3.13 it does at the place of the loop."""
+    match node:
+        case ast.For():
+            return node.iter
+        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+            return node.generators[0].iter
+    return node
+
+
+def _word(node: ast.AST) -> str | None:
+    """Return the name or the operator that code has for a node."""
+    match node:
+        case ast.Name(id=word) | ast.Attribute(attr=word):
+            return word
+        case ast.BinOp(op=op):
+            return _SYMBOLS[type(op)]
+        case ast.AugAssign(op=op):
+            return f"{_SYMBOLS[type(op)]}="
+    return None
+
+
+def _assigned(above: ast.AST, value: ast.AST) -> ast.expr | None:
+    """Return the first target of the statement that a value is the whole right side of."""
+    match above:
+        case ast.Assign(targets=[target, *_]):
+            pass
+        case ast.AnnAssign(target=target) | ast.NamedExpr(target=target):
+            pass
+        case _:
+            return None
+    return target if above.value is value else None
+
+
+def _picks(above: ast.AST, node: ast.AST, part: Part) -> bool:
+    """Return whether an expression takes just this part of a call's results, as `f(x)[0]` does."""
+    match above:
+        case ast.Subscript(value=value, slice=ast.Constant(value=index)) if value is node:
+            return index == part.number and bool(part.of)
+    return False
+
+
+def _hands_on(above: ast.AST, node: ast.AST) -> bool:
+    """Return whether the value of `node` is that of the expression around it, or an element."""
+    match above:
+        case ast.Tuple(elts=among) | ast.List(elts=among):
+            return not any(isinstance(e, ast.Starred) for e in among)
+        case ast.IfExp(test=test):
+            return node is not test
+        case ast.BoolOp(op=op, values=[*_, last]):
+            return isinstance(op, ast.Or) or node is last
+    return False
+
+
+def _calls(node: ast.AST, *names: str) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id=name)):
+            return name in names
+    return False
+
+
+def _reached(target: ast.expr, steps: list[Part]) -> ast.expr | None:
+    """Return the target of one element, of an element, and so on, the innermost step first."""
+    for step in reversed(steps):
+        if not isinstance(target, (ast.Tuple, ast.List)):
+            return None
+        target = _share(target.elts, step)
+    return target
+
+
+def _leaf(target: ast.expr, part: Part) -> ast.expr | None:
+    """Return the target of one of a call's results, which come without their nesting."""
+    if part == ALONE:  # which a tuple of targets would take apart
+        return None if isinstance(target, (ast.Tuple, ast.List)) else target
+    leaves = list(_leaves(target))
+    return _share(leaves, part) if leaves else None
+
+
+def _place(node: ast.AST, among: Sequence[ast.AST]) -> Part:
+    return Part(next(i for i, other in enumerate(among) if other is node), len(among))
+
+
+def _share(targets: list[ast.expr], part: Part) -> ast.expr:
+    """Return what element `part` goes to, as in `q, *rest = ...`.
+
+    A last target without a star takes what is left, too: it may be a tuple itself.
+    """
+    number, of = part
+    star = next((i for i, t in enumerate(targets) if isinstance(t, ast.Starred)), len(targets))
+    after = len(targets) - star - 1
+    if of and number >= max(star, of - after):
+        return targets[number - of]
+    last = min(star, len(targets) - 1)
+    if number < last or (number == last < star and of in (None, 0, len(targets))):
+        return targets[number]
+    return _item(targets[last], number - last)
+
+
+def _leaves(target: ast.expr) -> Iterator[ast.expr]:
+    """Yield the names of nested targets in order, as in `out, (h, c) = ...`."""
+    if isinstance(target, (ast.Tuple, ast.List)):
+        for item in target.elts:
+            yield from _leaves(item)
+    else:
+        yield target
+
+
+def _element(node: ast.expr, part: Part) -> ast.expr:
+    """Return the expression of one of a call's results."""
+    return _item(node, part.number) if part.of or part.number else node
+
+
+def _item(node: ast.expr, number: int) -> _Item:
+    return _Item(node.value if isinstance(node, ast.Starred) else node, number)

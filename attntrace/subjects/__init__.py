@@ -1,0 +1,5 @@
+"""The user's own code: found, built and given inputs. Nothing of it is left behind."""
+
+from attntrace.subjects.build import Ready as Ready
+from attntrace.subjects.build import opened as opened
+from attntrace.subjects.faults import blamed as blamed

@@ -1,0 +1,82 @@
+"""From a subject to a call that is ready to be made. The only door into this room."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from attntrace.errors import BuildError
+from attntrace.spec import Subject
+from attntrace.spec.target import HF, code_of
+from attntrace.subjects.find import found
+from attntrace.subjects.inputs import Axes, arguments, floating_of
+from attntrace.subjects.make import Made, make
+from attntrace.subjects.place import placed
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A module or a function of the user's own, on its device, and what goes in."""
+
+    call: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    axes: Axes
+    dtype: str
+    """Of its numbers that are not whole, as torch calls it."""
+
+
+@contextmanager
+def opened(subject: Subject) -> Iterator[Ready]:
+    """Find a subject's code, build it with seeded weights, make its inputs, and yield all of it.
+
+    Within the block imports work as they do for the code itself. The random state of torch and of
+    Python, sys.path and sys.modules are as before afterwards, as `found` has it.
+
+    Raises:
+        SettingsError: no such file, module or name, or arguments that do not fit.
+        BuildError: the user's own code raised, or torch could not make the inputs.
+
+    """
+    code = code_of(subject.target)
+    with _seeded(subject.run.seed), found(code) if code else nullcontext() as value:
+        made = placed(_built(value, subject), subject)
+        args, kwargs, axes = arguments(made, subject)
+        dtype = str(floating_of(made, subject)).removeprefix("torch.")
+        yield Ready(made.call, args, kwargs, axes, dtype)
+
+
+def _built(value: Any, subject: Subject) -> Made:
+    """Return what was made, on meta without allocating where its constructor allows that."""
+    make_it = _of_config if subject.target.startswith(HF) else make
+    if subject.run.device == "meta":
+        try:
+            with torch.device("meta"):
+                return make_it(value, subject)
+        except BuildError:  # it looks at numbers, such as those of a linspace
+            pass
+    return make_it(value, subject)
+
+
+def _of_config(_value: Any, subject: Subject) -> Made:
+    from attntrace.subjects.hugging_face import recipe
+
+    model, args, kwargs = recipe(subject.target.removeprefix(HF), subject.init)
+    return Made(model, args, kwargs)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    state = random.getstate()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)
