@@ -117,8 +117,9 @@ def measured(settings: dict[str, Any]) -> Figures:
 
     import attntrace
     from attntrace.blocks import make_inputs
+    from attntrace.spec import load
 
-    spec = attntrace.load(None, **settings)
+    spec = load(None, **settings).spec
     block, inputs = attntrace.build(spec), make_inputs(spec)
     start = torch.cuda.memory_allocated()
     _run(block, inputs, grad=spec.run.grad)

@@ -120,8 +120,9 @@ def _forward(impl: str, rounds: int) -> Iterator[Claim]:
 
     import attntrace
     from attntrace.blocks import make_inputs
+    from attntrace.spec import load as load_spec
 
-    spec = attntrace.load(LARGEST, attention={"impl": impl})
+    spec = load_spec(LARGEST, attention={"impl": impl}).spec
     block, inputs = attntrace.build(spec), make_inputs(spec)
     usual = gc.get_threshold()
     ways: dict[str, tuple[int, Callable[[], object]]] = {
@@ -167,8 +168,9 @@ def _figures(model: str, step: str) -> Figures:
     """Run and trace one step of a model, each a second time, when everything is imported."""
     import attntrace
     from attntrace.analysis.cache import cache_report
+    from attntrace.spec import load
 
-    spec = attntrace.load(model, batch=1, **STEPS[step])
+    spec = load(model, batch=1, **STEPS[step]).spec
     actions: dict[str, Callable[[], object]] = {
         BARE: lambda: _bare(spec),
         "trace": lambda: attntrace.run(spec).facts,

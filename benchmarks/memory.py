@@ -79,8 +79,9 @@ def _peaks(impl: str, dtype: str, heads: int) -> tuple[int, list[Event], list[Op
 
     import attntrace
     from attntrace.blocks import make_inputs
+    from attntrace.spec import load
 
-    spec = attntrace.load(heads=heads, attention={"impl": impl}, run={"dtype": dtype})
+    spec = load(heads=heads, attention={"impl": impl}, run={"dtype": dtype}).spec
     block, x = attntrace.build(spec), make_inputs(spec)["x"]
     with torch.no_grad():
         ours = attntrace.trace(block, x)

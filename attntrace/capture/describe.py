@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import torch
 from torch import Size, SymInt, Tensor
 from torch import device as Device
 from torch import dtype as DType
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from attntrace.capture.fence import stored_values
 from attntrace.record import Shape
 
 NO_NUMBERS = (RuntimeError, ValueError)
@@ -36,7 +41,7 @@ def plain(shape: Shape | None) -> Shape | None:
 def nbytes_of(tensor: Tensor) -> int | None:
     """Return elements times element size, None for a layout where that says nothing (sparse)."""
     try:
-        return tensor.nbytes
+        return tensor.nbytes if tensor.layout is torch.strided else None
     except NO_NUMBERS:
         return None
 
@@ -44,8 +49,32 @@ def nbytes_of(tensor: Tensor) -> int | None:
 def stride_of(tensor: Tensor) -> Shape | None:
     """Return a tensor's strides in elements, None for a layout without (sparse)."""
     try:
-        return tensor.stride()
+        return tensor.stride() if tensor.layout is torch.strided else None
     except NO_NUMBERS:
+        return None
+
+
+def layout_of(tensor: Tensor) -> str | None:
+    """Return what a tensor is that is no plain one: "sparse_coo, 5 values", "nested (2, *, 7)"."""
+    if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
+        return "uninitialized"
+    if tensor.is_nested:
+        return nested_text("nested", [_size_of(tensor, dim) for dim in range(tensor.dim())])
+    if tensor.layout is torch.strided:
+        return None
+    name, values = str(tensor.layout).removeprefix("torch.").strip("_"), stored_values(tensor)
+    return name if values is None else f"{name}, {values} values"
+
+
+def nested_text(name: str, sizes: Iterable[int | None]) -> str:
+    """Return "jagged (2, *, 7)"; None and a symbol are a size in which the parts differ."""
+    return f"{name} ({', '.join(str(n) if type(n) is int else '*' for n in sizes)})"
+
+
+def _size_of(tensor: Tensor, dim: int) -> int | None:
+    try:
+        return tensor.size(dim)
+    except RuntimeError:
         return None
 
 

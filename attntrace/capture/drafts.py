@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Size, Tensor
 from torch import dtype as DType
 
-from attntrace.capture.describe import NO_NUMBERS, nbytes_of, shape_of, stride_of
+from attntrace.capture.describe import NO_NUMBERS, layout_of, nbytes_of, shape_of, stride_of
 from attntrace.capture.source import Site, name_at
 from attntrace.capture.storages import Life
 from attntrace.capture.tap import Tap
@@ -32,6 +32,7 @@ class Row:
     """Which of its call's tensors this is."""
     count: int | None = None
     """How many its call returned, 0 where that was a tensor alone, None where it is not known."""
+    layout: str | None = None
     phase: Phase = "forward"
     target: Row | str | None = None
     """Of a gradient: the row or the parameter that it is the gradient of."""
@@ -48,7 +49,7 @@ class Row:
             self.shape, self.nbytes, self.stride = tensor.shape, tensor.nbytes, tensor.stride()
         except NO_NUMBERS:
             self.shape, self.nbytes = shape_of(tensor), nbytes_of(tensor)
-            self.stride = stride_of(tensor)
+            self.stride, self.layout = stride_of(tensor), layout_of(tensor)
 
     @property
     def in_structure(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from attntrace.analysis.flops import flops_of
-from attntrace.capture.describe import device_name, dtype_name, plain
+from attntrace.capture.describe import device_name, dtype_name, nested_text, plain
 from attntrace.capture.drafts import Op, Row
 from attntrace.capture.hooks import Visit
 from attntrace.capture.measure import Scratch
@@ -64,13 +64,17 @@ def tensor_record(row: Row, flops: int | None) -> TensorRecord:
     """Return the facts of one row; `flops` is the sum over its ops."""
     of = row.target if isinstance(row.target, Row) else None
     tap = row.tap or (of.tap if of else None)
+    shape, layout = plain(row.shape), row.layout
+    if shape is None and row.shape is not None:
+        layout = nested_text("jagged", row.shape)
     return TensorRecord(
         index=row.index,
         name=row.title(),
         path=row.path,
         op=row.op,
         kind=row.kind,
-        shape=plain(row.shape),
+        shape=shape,
+        layout=layout,
         stride=plain(row.stride),
         axes=tap.axes if tap else None,
         dtype=dtype_name(row.dtype),

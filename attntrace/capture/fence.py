@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 _FIELDS: WeakKeyDictionary[type, list[str]] = WeakKeyDictionary()
 SAVED_FIELDS = ("data", "unpack_hook")
@@ -23,6 +24,16 @@ def is_innermost(mode: TorchFunctionMode) -> bool | None:
     """
     top = getattr(torch.overrides, "_get_current_function_mode", None)
     return None if top is None else top() is mode
+
+
+def is_active(mode: TorchDispatchMode) -> bool:
+    """Return whether a dispatch mode is on the stack of this thread.
+
+    Threads of autograd's own have the stack of the thread that called backward. There is no public
+    way to ask. Where the private one is gone the answer is False.
+    """
+    stack = getattr(torch.utils._python_dispatch, "_get_current_dispatch_mode_stack", None)
+    return stack is not None and any(found is mode for found in stack())
 
 
 def taken_apart(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -17,10 +17,11 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from attntrace.capture.attention import Call, Visited
 from attntrace.capture.drafts import Row
-from attntrace.capture.fence import is_innermost
+from attntrace.capture.fence import is_active, is_innermost
 from attntrace.capture.kinds import Kind, watching_changes
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import caller
@@ -92,6 +93,8 @@ class ModuleWitness:
         self.muted = False
         """Whether a module is run that is not to be noted."""
         self._thread = threading.get_ident()
+        self.kernels: TorchDispatchMode | None = None
+        """What the threads of autograd inherit, and no other thread has."""
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -110,11 +113,11 @@ class ModuleWitness:
         for path, module in root.named_modules(prefix=prefix):
             if not isinstance(module, (Tap, Taps)):
                 self._paths[module] = path
-        for name, parameter in root.named_parameters(prefix, remove_duplicate=False):
+        for name, parameter in root.named_parameters(prefix):
             life = adopt(parameter, "parameter", name)
             if life is not None and life.owner == "parameter":  # not made in this very run
                 self.parameters[id(parameter)] = (name.rpartition(".")[0], parameter.numel())
-        for name, buffer in root.named_buffers(prefix, remove_duplicate=False):
+        for name, buffer in root.named_buffers(prefix):
             adopt(buffer, "buffer", name)
 
     def forget(self) -> None:
@@ -146,10 +149,10 @@ class ModuleWitness:
         self._step_into(visit)
 
     def _elsewhere(self) -> bool:
-        """Return whether another thread calls (backward on a GPU has its own), or nothing counts."""
-        return self.muted or (
-            threading.get_ident() != self._thread and self.ledger.phase == "forward"
-        )
+        """Return whether another thread calls, none of autograd's own, or nothing counts."""
+        if threading.get_ident() == self._thread:
+            return self.muted
+        return self.muted or self.kernels is None or not is_active(self.kernels)
 
     def _kind(self, kind: type[nn.Module]) -> Kind:
         known = self._kinds[kind] = Kind(kind)

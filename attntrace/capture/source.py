@@ -20,8 +20,8 @@ from attntrace.capture.naming import Expressions, Part
 
 _INTERNAL = ("torch.", "attntrace.capture.")
 _OUTERMOST = "attntrace.capture.observe"
-_KNOWN: dict[str, bool] = {}
-"""Whether a module is internal: it is asked of every frame of every call."""
+_IS_INTERNAL: dict[str, bool] = {}
+"""By the name of a module: it is asked of every frame of every call."""
 _MOST_CODES, _MOST_TEXTS = 4096, 64
 
 
@@ -34,6 +34,10 @@ class Site(NamedTuple):
     """None where Python was told to keep no lines."""
 
 
+_site = tuple.__new__
+"""Makes a Site; its own constructor, which is written in Python, takes four times as long."""
+
+
 def caller(skip: int = 1) -> Site | None:
     """Return the innermost place on the stack that is neither torch nor a function mode.
 
@@ -42,11 +46,11 @@ def caller(skip: int = 1) -> Site | None:
     frame: FrameType | None = sys._getframe(skip)
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
-        internal = _KNOWN.get(name)
+        internal = _IS_INTERNAL.get(name)
         if internal is None:
-            internal = _KNOWN[name] = name.startswith(_INTERNAL)
+            internal = _IS_INTERNAL[name] = name.startswith(_INTERNAL)
         if not internal and frame.f_code.co_name != "__torch_function__":
-            return Site(frame.f_code, frame.f_lasti, frame.f_lineno)
+            return _site(Site, (frame.f_code, frame.f_lasti, frame.f_lineno))
         if name == _OUTERMOST:
             return None  # torch called itself: the root is a module of its own
         frame = frame.f_back

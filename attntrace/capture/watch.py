@@ -100,6 +100,7 @@ class Watch:
         self.calls = CallWitness(self.ledger, self.stopped)
         self.kernels = KernelWitness(self.ledger, self.stopped, meter)
         self.modules = ModuleWitness(self.ledger, self.calls)
+        self.modules.kernels = self.kernels
 
     def enter_inputs(self, named: Iterable[tuple[str, Tensor]]) -> list[Any]:
         """Enter the tensors that no row shows yet; return the nodes of the graph that made them."""

@@ -65,7 +65,7 @@ def test_every_problem_of_every_source_at_once(invoke, tmp_path):
         "  --format xml: format must be one of table, json, csv, markdown; got 'xml'",
         ("  --columns shape,size: no column 'size'; there are #, tensor, op, shape, axes, dtype, "
          "memory, from, formula, bytes, new, hidden, saved, grad, alive, scratch, flops, stride, "
-         "device, module, source, inputs, seen_by"),
+         "device, module, source, line, inputs, seen_by"),
         f"  -o {tmp_path}: is a directory; name a file in it",
     ])  # fmt: skip
 

@@ -12,7 +12,9 @@ LONG = "torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))
 
 def trace_of(*named):
     """Return rows with names and the rows that each is made of."""
-    rows = [fake_row(n, name, "op", (7, 3), inputs=inputs) for n, (name, inputs) in enumerate(named)]
+    rows = [
+        fake_row(n, name, "op", (7, 3), inputs=inputs) for n, (name, inputs) in enumerate(named)
+    ]
     return fake_trace(tensors=tuple(rows), ops=(), storages=(), modules=())
 
 
