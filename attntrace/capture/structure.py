@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from torch import Tensor
+from torch import Size, Tensor
 from torch import device as Device
 from torch import dtype as DType
 from torch import layout as Layout
@@ -15,8 +15,8 @@ from torch import memory_format as MemoryFormat
 from torch.nn import Parameter
 
 _LEAVES = (int, float, bool, str, bytes, type(None))
-_PLAIN = frozenset((*_LEAVES, DType, Device, Layout, MemoryFormat))
-"""What calls and ops are given besides tensors, most of the time."""
+PLAIN = frozenset((*_LEAVES, Size, DType, Device, Layout, MemoryFormat))
+"""What calls and ops are given, and return, besides tensors, most of the time."""
 _SEQUENCES = (tuple, list, set, frozenset, deque, UserList)
 ITEM, KEY, ATTRIBUTE = "[{}]", "[{!r}]", ".{}"
 LEVELS = 4
@@ -39,9 +39,9 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
         for item in value:
             if isinstance(item, Tensor):
                 yield item
-            elif type(item) not in _PLAIN:
+            elif type(item) not in PLAIN:
                 yield from (tensor for _, tensor in _walk((), item, LEVELS, {}))
-    elif kind not in _PLAIN:
+    elif kind not in PLAIN:
         yield from (tensor for _, tensor in _walk((), value, LEVELS, {}))
 
 
@@ -55,7 +55,7 @@ def flat_tensors(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> lis
         kind = type(value)
         if kind is Tensor or kind is Parameter:
             found.append(value)
-        elif kind in _PLAIN:
+        elif kind in PLAIN:
             continue
         elif kind is tuple or kind is list:
             found += [item for item in value if isinstance(item, Tensor)]
@@ -78,7 +78,7 @@ def _walk(
     """Yield each tensor with its place; what is in `seen`, by identity, is not entered again."""
     if isinstance(value, Tensor):
         yield place, value
-    elif type(value) not in _PLAIN and id(value) not in seen:
+    elif type(value) not in PLAIN and id(value) not in seen:
         seen[id(value)] = value
         for mark, key, item in _parts(value, levels):
             yield from _walk((*place, (mark, key)), item, levels - (mark is ATTRIBUTE), seen)

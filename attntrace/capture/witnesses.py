@@ -22,7 +22,7 @@ from attntrace.capture.fence import is_innermost, taken_apart
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import caller
 from attntrace.capture.stopped import Stopped
-from attntrace.capture.structure import flat_tensors, tensors_in
+from attntrace.capture.structure import PLAIN, flat_tensors, tensors_in
 from attntrace.record import Witness
 
 BOTH: tuple[Witness, ...] = ("function", "dispatch")
@@ -69,7 +69,7 @@ class CallWitness(TorchFunctionMode):
                 row.count = 0
                 self._sign(row, start)
                 ledger.settle(row, start)
-            elif isinstance(out, (tuple, list)):
+            elif type(out) not in PLAIN and isinstance(out, (tuple, list)):
                 self._enter(out, start, func, flat_tensors(args, kwargs))
             if func is SDPA:
                 ran = start, len(ledger.ops)
