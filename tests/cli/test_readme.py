@@ -12,6 +12,8 @@ TEXT = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(
     r"```text\n\$ attntrace ((?:run|compare|max) [^\n]*)\n(.*?)```", TEXT, re.DOTALL
 )
+FILES = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL)
+"""Code that the README shows under the name of a file."""
 
 
 def portable(text):
@@ -22,12 +24,15 @@ def portable(text):
 
 def test_there_are_such_blocks():
     """These commands are shown with their output, so that the test below shows something."""
-    assert [command.split()[0] for command, _ in BLOCKS] == ["run", "run", "compare", "max"]
+    assert [command.split()[0] for command, _ in BLOCKS] == ["run", "run", "run", "compare", "max"]
 
 
 @pytest.mark.parametrize(("command", "output"), BLOCKS, ids=lambda text: text.split("\n")[0][:40])
-def test_the_readme_shows_real_output(command, output, invoke):
+def test_the_readme_shows_real_output(command, output, invoke, tmp_path, monkeypatch):
     """Each block is what its command prints, word for word; "..." stands for lines left out."""
+    monkeypatch.chdir(tmp_path)
+    for name, code in FILES:
+        (tmp_path / name).write_text(code)
     ended = invoke(*command.split())
     assert (ended.code, ended.err) == (0, "")
     parts = portable(output).split("...\n")
