@@ -36,6 +36,14 @@ def nearest(name: object, known: Iterable[str]) -> str:
     )
 
 
+def said(error: BaseException) -> str:
+    """Return an error's message; where its `__str__` fails, what Python shows then."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - it is somebody's code
+        return "<exception str() failed>"
+
+
 class AttntraceError(Exception):
     """The base of every error in this module; `str(error)` is the whole message for the user."""
 

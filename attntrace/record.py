@@ -209,7 +209,7 @@ class Environment:
     inference: bool
     autocast: str | None
     """The dtype that autocast computes in, None where it is off."""
-    target: Device | None = None
+    as_device: Device | None = None
     """The device that a run on meta speaks for; None where it ran on what it speaks of."""
 
 

@@ -105,7 +105,7 @@ def predicted(settings: dict[str, Any]) -> int:
     """Return the peak that the same run on meta predicts for a GPU."""
     import attntrace
 
-    run = {**settings["run"], "device": "meta", "target": "cuda"}
+    run = {**settings["run"], "device": "meta", "as_device": "cuda"}
     memory = attntrace.run({**settings, "run": run}).memory
     training = memory.training_peak_nbytes
     return memory.peak_nbytes if training is None else training

@@ -86,3 +86,27 @@ def test_a_field_that_is_none(trace, name, message):
     with pytest.raises(TypeError) as caught:
         trace.find(**{name: "x"})
     assert str(caught.value) == message
+
+
+def test_what_torch_calls_a_dtype_and_a_device(trace):
+    """Fields are texts, and torch's own objects stand for them."""
+    found = trace.find(dtype=torch.float32, device=torch.device("cpu"), shape=torch.Size([2, 7]))
+    assert found == trace.find(dtype="float32", device="cpu", shape=(2, 7))
+    assert trace.find(dtype=torch.float32) == trace.find(dtype="float32") != ()
+
+
+@pytest.mark.parametrize("shape", [3, "2x7", ...])
+def test_a_shape_that_is_none(trace, shape):
+    """What is no tuple of sizes is an error, not an empty answer."""
+    with pytest.raises(TypeError) as caught:
+        trace.find(shape=shape)
+    assert (
+        str(caught.value) == f"shape is asked for by a tuple such as (2, None, ...), not {shape!r}"
+    )
+
+
+def test_a_question_that_is_none(trace):
+    """A name is asked for by its field."""
+    with pytest.raises(TypeError) as caught:
+        trace.find("probs")
+    assert str(caught.value) == "find() takes a function of a row and fields such as name='probs'"

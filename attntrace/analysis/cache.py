@@ -25,12 +25,13 @@ class CacheReport:
 def cache_report(trace: Trace) -> CacheReport | None:
     """Return what the cache rows of a trace add up to, None for a block without a cache."""
     rows = [row for row in trace.tensors if row.name in _ROWS and _at(row) is not None]
-    if not rows or trace.spec is None:
+    mask = (trace.spec or {}).get("mask")
+    if not rows or mask is None:
         return None
     tokens = max(_length(row) for row in rows)
     a_token = sum(_nbytes(row) // _length(row) for row in rows) // trace.sizes["batch"]
     full = any(_LENGTHS[1] in (row.axes or ()) for row in rows)
-    window = None if full else trace.spec["mask"]["window"]
+    window = None if full else mask["window"]
     return CacheReport(
         layers=len({row.path for row in rows}),
         tokens=tokens,

@@ -85,7 +85,7 @@ class Only:
 def figures(trace: Trace) -> Figures:
     """Return the figures of one run."""
     memory, where = memory_report(trace), trace.environment
-    target = f"{where.device} as {where.target}" if where.target else where.device
+    device = f"{where.device} as {where.as_device}" if where.as_device else where.device
     return Figures(
         peak_nbytes=memory.peak_nbytes,
         training_peak_nbytes=memory.training_peak_nbytes,
@@ -94,7 +94,7 @@ def figures(trace: Trace) -> Figures:
         kernel=attention_kernel(trace),
         flops=total_flops(trace.ops),
         parameters=trace.parameters,
-        device=target,
+        device=device,
         dtype=where.dtype,
     )
 

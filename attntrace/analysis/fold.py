@@ -3,7 +3,8 @@
 Siblings have one parent: members of a list, `layers.0`, `.1` ..., attributes, `block1`, `block2`
 ..., or one module that is called again and again. Rows are alike where everything that is told of
 the tensor is: name, op, shape, axes, bytes, and where in its own module it comes from. What comes
-from outside of the module need not be the same row, nor need the line of the source be the same.
+from outside of the module need not be the same row, nor need the line of the source be the same, nor
+what the caller calls the result.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
-from attntrace.analysis.pattern import Fold, Unit, folds_of, name_of
+from attntrace.analysis.nesting import around, last_part
+from attntrace.analysis.pattern import Fold, Unit, folds_of
 from attntrace.record import TensorRecord, Trace
 
 _SELF = "\0"
@@ -60,6 +62,7 @@ class _Search:
         self.chains: dict[str, list[str]] = {}
         self.numbers: dict[tuple[Any, ...], int] = {}
         self.ends: dict[str, list[int]] = {}
+        self.returned: dict[str, set[int]] = {}
         self.ops: dict[int | None, tuple[str, ...]] = {}
         below: dict[str, list[tuple[Any, ...]]] = {}
         for op in trace.ops:
@@ -67,6 +70,7 @@ class _Search:
         for module in trace.modules:
             if module.outputs:
                 self.ends.setdefault(module.path, []).append(max(module.outputs))
+                self.returned.setdefault(module.path, set()).update(module.outputs)
             for path in self.chain(module.path):
                 inside = (module.path[len(path) :], module.type, module.parameters, module.note)
                 below.setdefault(path, []).append(inside)
@@ -80,11 +84,9 @@ class _Search:
         """Return the modules on the way to one, itself included: all but lists that none calls."""
         known = self.chains.get(path)
         if known is None:
-            parts = path.split(".") if path else []
-            ways = [".".join(parts[:depth]) for depth in range(len(parts) + 1)]
             known = self.chains[path] = [
                 way
-                for above, way in pairwise(ways)
+                for above, way in pairwise(around(path))
                 if way in self.called or above not in self.called
             ]
         return known
@@ -132,13 +134,18 @@ class _Search:
             unit.rest = tuple(keys[own:])
         return units
 
+    def name(self, path: str, row: TensorRecord) -> str | None:
+        """Return what a module calls a row; None for what it returns, which others may name."""
+        of = row.index if row.gradient_of is None else row.gradient_of
+        return None if of in self.returned.get(path, ()) else _seen_from(path, row.name)
+
     def key(self, unit: Unit, row: TensorRecord) -> int:
         """Return the same number for rows that are alike, seen from their modules."""
         start = self.rows[unit.start].index
         related = (row.alias_of, row.gradient_of, *row.inputs)
         return self.number(
             (
-                _seen_from(unit.path, row.name),
+                self.name(unit.path, row),
                 row.path.removeprefix(unit.path) if row.path.startswith(unit.path) else _SELF,
                 _ALIKE(row),
                 None if row.storage_id is None else self.saved[row.storage_id],
@@ -150,7 +157,7 @@ class _Search:
 
 def _seen_from(path: str, name: str) -> str:
     """Return the name of a tensor without the path of a module, or its attribute, where it has it."""
-    attribute = name_of(path)
+    attribute = last_part(path)
     if attribute not in name:
         return name
     itself = re.escape(path) if attribute.isdecimal() else rf"{re.escape(path)}|self\.{attribute}"

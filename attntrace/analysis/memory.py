@@ -165,7 +165,7 @@ def size_of(trace: Trace, life: StorageRecord) -> int:
     There what lies in the host's memory takes none, such as Adam's count of its steps.
     """
     where = trace.environment
-    if where.target != "cuda" and not where.device.startswith("cuda"):
+    if where.as_device != "cuda" and not where.device.startswith("cuda"):
         return life.nbytes
     if life.device == "cpu":
         return 0

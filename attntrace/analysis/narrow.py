@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from attntrace.analysis.nesting import Nesting, around, last_part
 from attntrace.record import TensorRecord, Trace
 
 Reason = Literal["level", "only", "depth", "size"]
@@ -26,27 +27,6 @@ class Wanted:
     """The deepest modules whose own rows are wanted: the outermost is 0, those it calls are 1."""
     min_nbytes: int | None = None
     """The least logical size; a row whose size is not known is wanted."""
-
-
-def around(path: str) -> list[str]:
-    """Return the paths of the modules around a path, itself included, outermost ("") first."""
-    parts = path.split(".") if path else []
-    return [".".join(parts[:n]) for n in range(len(parts) + 1)]
-
-
-class Nesting:
-    """How deep the modules of a trace lie in each other: lists, which nobody calls, do not count."""
-
-    def __init__(self, trace: Trace) -> None:
-        self._called = {module.path for module in trace.modules} - {""}
-        self._known: dict[str, int] = {}
-
-    def depth(self, path: str) -> int:
-        """Return how many modules are around one, the outermost apart: that one lies 0 deep."""
-        known = self._known.get(path)
-        if known is None:
-            known = self._known[path] = sum(way in self._called for way in around(path))
-        return known
 
 
 def narrowed(trace: Trace, wanted: Wanted) -> tuple[list[TensorRecord], Counter[Reason]]:
@@ -101,7 +81,7 @@ class _Test:
 
 
 def _matches(path: str, pattern: str) -> bool:
-    return path == pattern or path.endswith(f".{pattern}") or fnmatchcase(path, pattern)
+    return fnmatchcase(path, pattern) or fnmatchcase(path, f"*.{pattern}") or path == pattern
 
 
 def unmatched(trace: Trace, patterns: Sequence[str]) -> list[str]:
@@ -112,6 +92,5 @@ def unmatched(trace: Trace, patterns: Sequence[str]) -> list[str]:
 def matchable(trace: Trace) -> Iterator[str]:
     """Yield what a pattern without wildcards may be: names, paths and last parts, each once."""
     paths = dict.fromkeys(way for row in trace.tensors for way in around(row.path)[1:])
-    lasts = (path.rpartition(".")[2] for path in paths)
-    words = (last for last in lasts if not last.isdecimal())
+    words = (last for last in map(last_part, paths) if not last.isdecimal())
     yield from dict.fromkeys([*(row.name for row in trace.tensors), *words, *paths])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from attntrace.analysis.nesting import last_part
+
 _LONGEST = 12
 """The most modules of a pattern, such as five layers with a window and one without."""
 _LEAST = 4
@@ -27,7 +29,7 @@ class Fold:
     @property
     def title(self) -> str:
         """All the paths in short: "stack.layers.0-125 x126", "encoder.block1-block4 x4"."""
-        to = "" if self.last == name_of(self.path) else f"-{self.last}"
+        to = "" if self.last == last_part(self.path) else f"-{self.last}"
         of = f" of {self.each}" if self.each > 1 else ""
         return f"{self.path}{to} x{self.count}{of}"
 
@@ -59,11 +61,6 @@ class Unit:
     def holds(self, path: str, call: int | None, forward: bool) -> bool:
         """Return whether a row that comes next is of the same call."""
         return (self.path, self.forward) == (path, forward) and call in (None, self.call)
-
-
-def name_of(path: str) -> str:
-    """Return the last part of a path."""
-    return path.rpartition(".")[2]
 
 
 def folds_of(units: list[Unit]) -> dict[int, Fold]:
@@ -138,12 +135,12 @@ class _Pattern:
             and unit.rest[: len(like.rest)] == like.rest
             and len(before.rest) == len(before_like.rest)
             and unit.parent == like.parent
-            and self.names_go_on(name_of(unit.path), place, times)
+            and self.names_go_on(last_part(unit.path), place, times)
         )
 
     def names_go_on(self, name: str, place: int, times: int) -> bool:
         """Return whether a sibling is next: the same one again, the next number, or another name."""
-        first, second = (name_of(unit.path) for unit in (self.one[place], self.two[place]))
+        first, second = (last_part(unit.path) for unit in (self.one[place], self.two[place]))
         if first == second or not (name + first + second).isdecimal():
             return (name == first) == (first == second)
         return int(name) == int(first) + times * (int(second) - int(first))
@@ -157,7 +154,7 @@ class _Pattern:
         again = alike and len(places) == self.period
         return Fold(
             path=units[0].path,
-            last=name_of(units[-1 if siblings else -self.period].path),
+            last=last_part(units[-1 if siblings else -self.period].path),
             each=self.period if siblings or again else 1,
             count=self.count,
             start=units[0].start,

@@ -12,24 +12,27 @@ from typing import Any
 from attntrace.errors import nearest
 from attntrace.record import TensorRecord
 
-Row = TensorRecord
 Sizes = tuple[int | EllipsisType | None, ...]
 SHAPES = ("shape", "stride")
 FIELDS = tuple(item.name for item in fields(TensorRecord))
 
 
 def find(
-    rows: Iterable[Row], where: Callable[[Row], bool] | None, wanted: dict[str, Any]
-) -> Iterator[Row]:
+    rows: Iterable[TensorRecord],
+    where: Callable[[TensorRecord], bool] | None,
+    wanted: dict[str, Any],
+) -> Iterator[TensorRecord]:
     """Yield the rows that `where` holds for and whose fields are what is wanted.
 
     A text stands for itself, with `*` for any letters and `?` for one; of a shape or a stride None
     is any size and `...` any number of sizes; anything else is compared.
 
     Raises:
-        TypeError: a row has no such field.
+        TypeError: a row has no such field; no function, no shape.
 
     """
+    if where is not None and not callable(where):
+        raise TypeError(f"find() takes a function of a row and fields such as name={where!r}")
     for name in wanted:
         if name not in FIELDS:
             raise TypeError(f"a row has no field {name!r}; {nearest(name, FIELDS)}")
@@ -41,10 +44,16 @@ def find(
 
 
 def _test(name: str, wanted: Any) -> Callable[[Any], bool]:
-    if isinstance(wanted, str):
+    if isinstance(wanted, str) and name not in SHAPES:
         return partial(_reads, _pattern(wanted))
     if name in SHAPES and wanted is not None:
+        if not isinstance(wanted, (tuple, list)):
+            raise TypeError(
+                f"{name} is asked for by a tuple such as (2, None, ...), not {wanted!r}"
+            )
         return partial(_fits, tuple(wanted))
+    if type(wanted).__module__ == "torch":  # torch.float32, torch.device("cpu")
+        wanted = str(wanted).removeprefix("torch.")
     return partial(_is, wanted)
 
 

@@ -11,7 +11,7 @@ from attntrace.errors import AttntraceError
 if TYPE_CHECKING:
     from torch import nn
 
-    from attntrace.capture import Session as Watched
+    from attntrace.capture import Watched
 
 UNDER_WAY = "session.trace is there once the `with attntrace.watch(...)` block is over"
 NOT_BEGUN = "session.trace is there after `with attntrace.watch(...) as session:`"
@@ -46,7 +46,7 @@ class Session:
         return self._trace
 
     def __enter__(self) -> Self:
-        from attntrace.capture import Session as Watched
+        from attntrace.capture import Watched
 
         if self._watched is not None or self._trace is not None:
             raise AttntraceError(ONCE)

@@ -101,7 +101,7 @@ def _run_block(spec: Spec, meter: Meter | None) -> Trace:
     _refuse_what_cannot_fit(spec)
     block, inputs = blocks.build(spec), blocks.make_inputs(spec)
     training = Training(blocks.optimizer(spec, block)) if spec.run.grad else None
-    asked = Asked(training, meter, spec.run.target)
+    asked = Asked(training, meter, spec.run.as_device)
     with torch.set_grad_enabled(spec.run.grad):
         return observed(block, (), inputs, lambda facts: _of_spec(facts, spec), asked)
 

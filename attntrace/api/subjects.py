@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from attntrace.errors import TooLargeError
 if TYPE_CHECKING:
     from attntrace.capture import Meter
     from attntrace.spec import Subject
-    from attntrace.subjects import Ready
 
 _WHOLE = ("int", "uint", "bool")
 
@@ -37,28 +37,19 @@ def run_subject(subject: Subject, meter: Meter | None) -> Trace:
     with subjects.opened(subject) as ready, torch.set_grad_enabled(run.grad):
         module = ready.call if isinstance(ready.call, nn.Module) else nn.Module()
         training = Training(blocks.optimizer(subject, module)) if run.grad else None
-        axes = _axes(ready)
-        dtype = ready.dtype
+        axes, dtype = ready.axes, ready.dtype
         with subjects.blamed(f"{subject.target} could not be run", (SystemExit,)):
             return observed(
                 ready.call,
                 ready.args,
                 ready.kwargs,
                 lambda facts: _of_subject(facts, subject, axes, dtype),
-                Asked(training, meter, run.target),
+                Asked(training, meter, run.as_device),
             )
 
 
-def _axes(ready: Ready) -> list[tuple[str, ...] | None]:
-    """Return the axes of each tensor that goes in, in the order of their rows."""
-    from attntrace.capture.structure import tensors_in
-
-    each = dict.fromkeys(id(tensor) for tensor in tensors_in((ready.args, ready.kwargs)))
-    return [ready.axes.get(one) for one in each]
-
-
 def _of_subject(
-    facts: record.Trace, subject: Subject, axes: list[tuple[str, ...] | None], dtype: str
+    facts: record.Trace, subject: Subject, axes: Iterable[tuple[str, ...] | None], dtype: str
 ) -> record.Trace:
     inputs = iter(axes)
     rows = tuple(
@@ -70,15 +61,21 @@ def _of_subject(
         environment = replace(facts.environment, dtype=dtype)
     else:
         environment = facts.environment
-    return replace(facts, tensors=rows, environment=environment, sizes=dict(subject.sizes))
+    return replace(
+        facts,
+        tensors=rows,
+        environment=environment,
+        spec=subject.settings(),
+        sizes=dict(subject.sizes),
+    )
 
 
 def _refuse_what_cannot_fit(subject: Subject) -> None:
     from attntrace.capture import available_nbytes
     from attntrace.render.units import nbytes_text
-    from attntrace.subjects.inputs import nbytes_of
+    from attntrace.subjects import input_nbytes
 
-    need, left = nbytes_of(subject), available_nbytes(subject.run.device)
+    need, left = input_nbytes(subject), available_nbytes(subject.run.device)
     if left is not None and need > left:
         raise TooLargeError(
             f"the inputs take {nbytes_text(need)}, and {subject.run.device} has "

@@ -45,7 +45,7 @@ def optimizer(spec: Spec | Subject, block: nn.Module) -> Optimizer | None:
     if not parameters:
         what = f"optimizer {name} has nothing to step: the block has no parameters; leave it out"
         raise SettingsError([Problem("run.optimizer", what)])
-    together = spec.run.device == "meta" and spec.run.target == "cuda"  # as it would be there
+    together = spec.run.device == "meta" and spec.run.as_device == "cuda"  # as it would be there
     more = {"foreach": True} if together else {}
     made: Optimizer = OPTIMIZERS[spec.run.optimizer](parameters, **more)
     usual = [group["lr"] for group in made.param_groups]

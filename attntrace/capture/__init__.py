@@ -7,6 +7,6 @@ from attntrace.capture.measure import meter_for as meter_for
 from attntrace.capture.observe import Asked as Asked
 from attntrace.capture.observe import Observed as Observed
 from attntrace.capture.observe import observe as observe
-from attntrace.capture.session import Session as Session
+from attntrace.capture.recording import Notes as Notes
 from attntrace.capture.training import Training as Training
-from attntrace.capture.watch import Notes as Notes
+from attntrace.capture.watched import Watched as Watched

@@ -18,10 +18,10 @@ from attntrace.analysis.kernel import KERNELS, MATH, STEPS, kernel_of, scores_of
 from attntrace.analysis.paths import (
     Backend,
     EncoderLayerFacts,
+    Hardware,
     MultiheadFacts,
     Operand,
     SdpaCall,
-    Target,
     encoder_layer_refusals,
     multihead_refusals,
     sdpa_path,
@@ -97,8 +97,8 @@ class Visited(NamedTuple):
 class AttentionWitness:
     """Notes each call of attention that torch has more than one way to run."""
 
-    def __init__(self, target: Target | None = None) -> None:
-        self.target = target
+    def __init__(self, hardware: Hardware | None = None) -> None:
+        self.hardware = hardware
         self.calls: list[Call] = []
 
     def attended(
@@ -108,7 +108,7 @@ class AttentionWitness:
         seen = sdpa_call(*args, **kwargs)
         if seen is None:
             return
-        chosen = sdpa_path(seen, self.target or target_of(args[0] if args else kwargs["query"]))
+        chosen = sdpa_path(seen, self.hardware or hardware_of(args[0] if args else kwargs["query"]))
         refused = (f"not {name}: {', '.join(reasons)}" for name, reasons in chosen.refused)
         call = Call("scaled_dot_product_attention", path, ops[0], tuple(refused))
         call.end = ops[1]
@@ -119,7 +119,7 @@ class AttentionWitness:
         if isinstance(module, nn.MultiheadAttention):
             refused = multihead_refusals(_multihead_facts(module, args, visit.moded))
             call = _module_call(MULTIHEAD, FUSED_MULTIHEAD, visit, refused)
-            call.heads, call.dropout = module.num_heads, _dropped_on_cpu(module, self.target)
+            call.heads, call.dropout = module.num_heads, _dropped_on_cpu(module, self.hardware)
         elif isinstance(module, nn.TransformerEncoderLayer):
             refused = encoder_layer_refusals(_layer_facts(module, args, visit.moded))
             call = _module_call(ENCODER_LAYER, FUSED_LAYER, visit, refused)
@@ -130,9 +130,9 @@ class AttentionWitness:
         return call
 
 
-def _dropped_on_cpu(module: nn.MultiheadAttention, target: Target | None) -> float:
+def _dropped_on_cpu(module: nn.MultiheadAttention, hardware: Hardware | None) -> float:
     """Return the dropout that keeps SDPA's kernel away: the CPU's has none, those of CUDA have."""
-    device = target.device if target else module.out_proj.weight.device.type
+    device = hardware.device if hardware else module.out_proj.weight.device.type
     return module.dropout * module.training if device == "cpu" else 0.0
 
 
@@ -177,13 +177,13 @@ def enabled_kernels() -> frozenset[Backend]:
     return frozenset(name for name, is_on in on.items() if is_on())
 
 
-def target_of(tensor: Tensor) -> Target:
+def hardware_of(tensor: Tensor) -> Hardware:
     """Return the device that a call runs on, with the kernels that are switched on."""
     enabled = enabled_kernels()
     if tensor.device.type != "cuda":
-        return Target(device="cpu", enabled=enabled)
+        return Hardware(device="cpu", enabled=enabled)
     capability = torch.cuda.get_device_capability(tensor.device)
-    return Target(device="cuda", capability=capability, enabled=enabled)
+    return Hardware(device="cuda", capability=capability, enabled=enabled)
 
 
 def _operand(tensor: Tensor) -> Operand:

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from attntrace.capture.drafts import Row
+from attntrace.capture.fence import unasked
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.saved import ROWS, adopt_numbers, graph
 
@@ -24,12 +25,12 @@ SUM = "add"
 class Step:
     """What is to be known of one node: the row that it made, and whose gradients it returns."""
 
-    __slots__ = ("accumulates", "name", "rows", "targets")
+    __slots__ = ("accumulates", "gradients_of", "name", "rows")
 
     def __init__(
-        self, node: Any, rows: dict[int, Row | str], targets: list[Row | str | None]
+        self, node: Any, rows: dict[int, Row | str], gradients_of: list[Row | str | None]
     ) -> None:
-        self.rows, self.targets = rows, targets
+        self.rows, self.gradients_of = rows, gradients_of
         """Rows by number of output, and for each gradient that it returns a row or a parameter."""
         self.name: str = node.name()
         self.accumulates = hasattr(node, "variable")
@@ -49,10 +50,11 @@ class BackwardWitness:
     def attached(self, outputs: Iterable[Tensor]) -> Iterator[None]:
         """Hook every node below the outputs; unhook in any case, and let go of the rows."""
         nodes = []
-        for node, rows in graph(outputs):
-            nodes.append(node)
-            adopt_numbers(node, self.ledger.storages, rows)
-        handles = [handle for node in nodes for handle in self._hook(node)]
+        with unasked():
+            for node, rows in graph(outputs):
+                nodes.append(node)
+                adopt_numbers(node, self.ledger.storages, rows)
+            handles = [handle for node in nodes for handle in self._hook(node)]
         self.start = len(self.ledger.ops)
         try:
             yield
@@ -67,11 +69,11 @@ class BackwardWitness:
 
     def _hook(self, node: Any) -> Iterator[Any]:
         found = self._owners(node)
-        targets = [
+        gradients_of = [
             None if above is None else self._owners(above).get(number)
             for above, number in node.next_functions
         ]
-        step = Step(node, found, targets)
+        step = Step(node, found, gradients_of)
         yield node.register_prehook(self._beginning(step))
         if not step.accumulates:  # a hook behind it would change whether it copies
             yield node.register_hook(self._ending(step))
@@ -94,9 +96,9 @@ class BackwardWitness:
             self._settle_accumulated()
             ledger.between_nodes = False
             for number, tensor in enumerate(gradients):
-                target = step.rows.get(number)
-                if tensor is not None and target is not None and ledger.row_of(tensor) is None:
-                    self._enter([(tensor, target)], SUM, ())
+                of = step.rows.get(number)
+                if tensor is not None and of is not None and ledger.row_of(tensor) is None:
+                    self._enter([(tensor, of)], SUM, ())
             if step.accumulates and gradients[0] is not None:
                 self.accumulated = ledger.row_of(gradients[0])
 
@@ -105,9 +107,9 @@ class BackwardWitness:
     def _ending(self, step: Step) -> Callable[[Gradients, Gradients], None]:
         def after(made: Gradients, gradients: Gradients) -> None:
             pairs = [
-                (tensor, target)
-                for tensor, target in zip(made, step.targets, strict=False)
-                if tensor is not None and target is not None
+                (tensor, of)
+                for tensor, of in zip(made, step.gradients_of, strict=False)
+                if tensor is not None and of is not None
             ]
             self._enter(pairs, step.name, [g for g in gradients if g is not None])
             self.ledger.between_nodes = True
@@ -119,13 +121,13 @@ class BackwardWitness:
     ) -> None:
         """Enter the gradients that a node returned, each with the row or parameter it is of."""
         ledger, first = self.ledger, None
-        for tensor, target in pairs:
+        for tensor, of in pairs:
             row = ledger.add_row(tensor, op, self.start, tuple(given))
-            row.kind, row.target = "gradient", target
+            row.kind, row.gradient_of = "gradient", of
             row.seen_by = ("dispatch",)
             if op == SUM and row.origin == "view":
                 row.origin = "in place"
-            row.path = target.path if isinstance(target, Row) else target.rpartition(".")[0]
+            row.path = of.path if isinstance(of, Row) else of.rpartition(".")[0]
             first = first or row
         if first is not None:
             ledger.settle(first, self.start)

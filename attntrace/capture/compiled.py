@@ -16,8 +16,8 @@ from typing import cast
 import torch
 from torch import nn
 
-from attntrace.capture.collector import WhileAny
 from attntrace.capture.fence import is_compiled
+from attntrace.capture.process import WhileAny
 
 RAN_EAGERLY = (
     "compiled by torch.compile, and run eagerly to be seen: compiled it runs other kernels, needs "

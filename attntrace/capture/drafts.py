@@ -34,7 +34,7 @@ class Row:
     """How many its call returned, 0 where that was a tensor alone, None where it is not known."""
     layout: str | None = None
     phase: Phase = "forward"
-    target: Row | str | None = None
+    gradient_of: Row | str | None = None
     """Of a gradient: the row or the parameter that it is the gradient of."""
     inside: object = None
     """The visit to a module of torch's own whose code made it, None for code of the author's."""
@@ -58,8 +58,8 @@ class Row:
 
     def title(self) -> str:
         """Return the tensor's name: its tap's, else the author's own, else its op's."""
-        if self.target is not None:
-            of = self.target
+        if self.gradient_of is not None:
+            of = self.gradient_of
             return f"d {of.title() if isinstance(of, Row) else of.rpartition('.')[2]}"
         if self.tap is not None and not self.in_structure:
             return self.tap.name

@@ -16,11 +16,11 @@ from attntrace.version import __version__
 
 
 def environment(
-    subject: object, inputs: Sequence[Row], target: Device | None = None
+    subject: object, inputs: Sequence[Row], as_device: Device | None = None
 ) -> Environment:
     """Return the environment that `subject` is about to run in, given the rows of its inputs.
 
-    A run on meta speaks for `target`, for a CPU where that is None.
+    A run on meta speaks for `as_device`, for a CPU where that is None.
     """
     first = inputs[0] if inputs else None
     device = first.device if first is not None else torch.get_default_device()
@@ -35,7 +35,7 @@ def environment(
         grad=torch.is_grad_enabled(),
         inference=torch.is_inference_mode_enabled(),
         autocast=_autocast(device.type),
-        target=target or "cpu" if device.type == "meta" else None,
+        as_device=as_device or "cpu" if device.type == "meta" else None,
     )
 
 

@@ -62,7 +62,7 @@ def _op_name(func: object) -> str:
 
 def tensor_record(row: Row, flops: int | None) -> TensorRecord:
     """Return the facts of one row; `flops` is the sum over its ops."""
-    of = row.target if isinstance(row.target, Row) else None
+    of = row.gradient_of if isinstance(row.gradient_of, Row) else None
     tap = row.tap or (of.tap if of else None)
     shape, layout = plain(row.shape), row.layout
     if shape is None and row.shape is not None:

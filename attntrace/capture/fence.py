@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,9 +12,22 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.hooks import RemovableHandle
 
 _FIELDS: WeakKeyDictionary[type, list[str]] = WeakKeyDictionary()
+VIEWS = torch._C.DispatchKey.ADInplaceOrView
 SAVED_FIELDS = ("data", "unpack_hook")
+
+
+unasked = torch._C.DisableTorchFunctionSubclass
+"""In a block of it, looking at a tensor does not run the `__torch_function__` of its class, which is
+the author's own: it may count, or refuse. It is documented, though it lies in `torch._C`."""
+
+
+def node_of(tensor: Tensor) -> Any:
+    """Return the node of the graph that made a tensor, None where there is none."""
+    with unasked():
+        return tensor.grad_fn
 
 
 def is_innermost(mode: TorchFunctionMode) -> bool | None:
@@ -49,7 +63,30 @@ def taken_apart(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     key = torch._C.DispatchKey.CompositeImplicitAutograd
     if composite is None or run is None or not composite(func.name(), key):
         return NotImplemented
-    return run(key, *args, **kwargs)
+    if composite(func.name(), VIEWS):  # it is noted where this returns
+        return run(key, *args, **kwargs)
+    with _views_noted():
+        return run(key, *args, **kwargs)
+
+
+@contextmanager
+def _views_noted() -> Iterator[None]:
+    """Let a view know its base, as outside of a mode, where torch offers a way to.
+
+    A view of what needs a gradient needs one too, and `matmul` asks for that before it picks its
+    kernel. While a mode handles an op, what would note the base is left out.
+    """
+    excluded = getattr(torch._C, "_dispatch_tls_is_dispatch_key_excluded", None)
+    exclude = getattr(torch._C, "_dispatch_tls_set_dispatch_key_excluded", None)
+    if excluded is None or exclude is None:
+        yield
+        return
+    before = excluded(VIEWS)
+    exclude(VIEWS, False)
+    try:
+        yield
+    finally:
+        exclude(VIEWS, before)
 
 
 def saved_tensors(node: Any) -> list[Tensor | None] | None:
@@ -196,6 +233,16 @@ def keywords_of(call: FrameType) -> dict[str, Any]:
     own = call.f_globals.get("__name__") == nn.Module.__module__
     found = call.f_locals.get("kwargs") if own else None
     return found if isinstance(found, dict) else {}
+
+
+def unhook(hook: RemovableHandle) -> None:
+    """Take away a global forward hook that was given keyword arguments, its mark included.
+
+    torch leaves that mark behind, upon which every compiled module warns of hooks, and there is no
+    public way to it. Where the private one is gone, torch is taken to have removed it.
+    """
+    hook.remove()
+    getattr(nn.modules.module, "_global_forward_hooks_with_kwargs", {}).pop(hook.id, None)
 
 
 def before_compiling(called: Any) -> Any:

@@ -13,16 +13,18 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from types import NoneType
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from attntrace.analysis.nesting import around
 from attntrace.capture.attention import Call, Visited
+from attntrace.capture.classes import ModuleClass, watching_changes
 from attntrace.capture.drafts import Row
-from attntrace.capture.fence import is_active, is_innermost
-from attntrace.capture.kinds import Kind, watching_changes
+from attntrace.capture.fence import is_active, is_innermost, unasked
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import caller
 from attntrace.capture.structure import tensors_in
@@ -46,9 +48,8 @@ class Below:
         """Scalars by path."""
         below: Counter[str] = Counter()
         for path, scalars in self._parameters.values():
-            parts = path.split(".") if path else []
-            for depth in range(len(parts) + 1):
-                below[".".join(parts[:depth])] += scalars
+            for way in around(path):
+                below[way] += scalars
         return below
 
 
@@ -60,7 +61,7 @@ class Visit:
     )  # fmt: skip
 
     def __init__(
-        self, module: nn.Module, kind: Kind, path: str, at: tuple[int, int], below: Below
+        self, module: nn.Module, kind: ModuleClass, path: str, at: tuple[int, int], below: Below
     ) -> None:
         self.module: nn.Module | None = module
         self.kind, self.path, self.below = kind, path, below
@@ -86,7 +87,7 @@ class ModuleWitness:
         """Path and number of scalars of each parameter, by identity."""
         self._below = Below(self.parameters)
         self._paths: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
-        self._kinds: dict[type[nn.Module], Kind] = {}
+        self._kinds: dict[type[nn.Module], ModuleClass] = {}
         self._taken: Counter[str] = Counter()
         self.visits: list[Visit] = []
         self._open: list[Visit] = []
@@ -116,7 +117,9 @@ class ModuleWitness:
         for name, parameter in root.named_parameters(prefix):
             life = adopt(parameter, "parameter", name)
             if life is not None and life.owner == "parameter":  # not made in this very run
-                self.parameters[id(parameter)] = (name.rpartition(".")[0], parameter.numel())
+                with unasked():
+                    scalars = parameter.numel()
+                self.parameters[id(parameter)] = (name.rpartition(".")[0], scalars)
         for name, buffer in root.named_buffers(prefix):
             adopt(buffer, "buffer", name)
 
@@ -145,7 +148,8 @@ class ModuleWitness:
         if visit.kind.fusable:
             moded = self.calls.watching and is_innermost(self.calls) is False
             begun = Visited(visit.path, visit.start, moded)
-            visit.attention = self.calls.attention.entered(module, args, begun)
+            with unasked():
+                visit.attention = self.calls.attention.entered(module, args, begun)
         self._step_into(visit)
 
     def _elsewhere(self) -> bool:
@@ -154,8 +158,8 @@ class ModuleWitness:
             return self.muted
         return self.muted or self.kernels is None or not is_active(self.kernels)
 
-    def _kind(self, kind: type[nn.Module]) -> Kind:
-        known = self._kinds[kind] = Kind(kind)
+    def _kind(self, kind: type[nn.Module]) -> ModuleClass:
+        known = self._kinds[kind] = ModuleClass(kind)
         return known
 
     def _path(self, module: nn.Module) -> str:
@@ -231,11 +235,14 @@ class ModuleWitness:
     def _outputs(self, visit: Visit, args: Any, output: Any, above: Visit | None) -> Iterator[int]:
         """Yield the rows of what a module returned; new rows where only this hook saw them."""
         unseen: list[Row] = []
+        places = _places(output)
         for number, tensor in enumerate(tensors_in(output)):
             row = self.ledger.row_of(tensor)
             if row is None:
                 row = self._unseen(visit, args, number, tensor)
                 unseen.append(row)
+            if row.inside is visit and places is not None:
+                row.output, row.count = places[number], len(output)
             self._came_out(row, visit, above)
             yield row.index
         if unseen:
@@ -254,3 +261,10 @@ class ModuleWitness:
         row.kind, row.site, row.output, row.inside = "module", caller(), number, visit
         row.seen_by = ("dispatch",)
         return row
+
+
+def _places(output: Any) -> list[int] | None:
+    """Return where the tensors of a flat tuple are, as of `out, None`; None of anything else."""
+    if type(output) is not tuple or any(type(e) not in (Tensor, NoneType) for e in output):
+        return None
+    return [place for place, element in enumerate(output) if element is not None]

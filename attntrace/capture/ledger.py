@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from torch import Size, Tensor, UntypedStorage
 
 from attntrace.capture.describe import NO_NUMBERS, nbytes_of, shape_of, shapes_of, stride_of
 from attntrace.capture.drafts import Copied, Op, Output, Row
-from attntrace.capture.saved import ROWS, adopt_numbers
+from attntrace.capture.fence import node_of, unasked
+from attntrace.capture.saved import ROWS, adopt_numbers, graph
 from attntrace.capture.schemas import SCHEMAS, Schema, schema_of
 from attntrace.capture.storages import NO_STORAGE, Life, Storages, storage_of
 from attntrace.capture.structure import flat_tensors, tensors_in
@@ -32,6 +34,8 @@ COPIES = (ATEN.clone.default, ATEN._to_copy.default)  # noqa: SLF001 - an op
 WHERE = ATEN.where.self  # attention makes a bool mask one of numbers by it
 WRAPPING = {id(op.Tensor) for op in (ATEN.mul, ATEN.div, ATEN.mul_, ATEN.div_)}
 """Of these autograd keeps an operand, in a tensor even where it is a Python number."""
+NEAR = 3
+"""How many nodes of the graph there are at most for each op of a call, with those of parameters."""
 SPECIAL = {id(op) for op in (CONVOLUTION, ADD, WHERE, *COPIES)}  # an op's own hash is slow
 
 
@@ -66,6 +70,13 @@ class Ledger:
             if known is not None and known[0]() is tensor and known[1].index not in found:
                 found.append(known[1].index)
         return found
+
+    def alive(self) -> Iterator[Tensor]:
+        """Yield the tensors that have a row and are still there."""
+        for known, _ in self._row_of.values():
+            tensor = known()
+            if tensor is not None:
+                yield tensor
 
     def add_op(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None, out: Any
@@ -164,6 +175,12 @@ class Ledger:
 
         `start` is the number of the call's first op, `given` are the tensors that it was given.
         """
+        if type(tensor) is Tensor:
+            return self._add_row(tensor, op, start, given)
+        with unasked():
+            return self._add_row(tensor, op, start, given)
+
+    def _add_row(self, tensor: Tensor, op: str, start: int, given: Sequence[Tensor]) -> Row:
         life = self.storages.find(tensor)
         given_back = is_any(tensor, given)
         if life is None and (given_back or not given):
@@ -171,7 +188,7 @@ class Ledger:
         row = Row(len(self.rows), tensor, op, self.path, life)
         row.phase = self.phase
         if tensor.grad_fn is not None:
-            self._note_node(tensor.grad_fn, tensor.output_nr, row, start)
+            self._note_node(tensor, row, start, given)
         if given:
             row.inputs = self.rows_of(given)
         if life is not None:
@@ -189,12 +206,20 @@ class Ledger:
         self._row_of[id(tensor)] = (weakref.ref(tensor), row)
         return row
 
-    def _note_node(self, node: Any, output: int, row: Row, start: int) -> None:
-        """Note a row on the node of the graph that made it, and what that node keeps unseen."""
+    def _note_node(self, tensor: Tensor, row: Row, start: int, given: Sequence[Tensor]) -> None:
+        """Note a row on the node of the graph that made it, and what that node keeps unseen.
+
+        A call that ran several ops has nodes between what it was given and what it returned.
+        """
+        node: Any = tensor.grad_fn
         if self.marks_graph:
-            node.metadata.setdefault(ROWS, {})[output] = row
-        if start < len(self.ops) and id(self.ops[-1].func) in WRAPPING:
+            node.metadata.setdefault(ROWS, {})[tensor.output_nr] = row
+        count = len(self.ops) - start
+        if count and id(self.ops[-1].func) in WRAPPING:
             adopt_numbers(node, self.storages, self.storages.clock)
+        elif count > 1 and any(id(op.func) in WRAPPING for op in islice(self.ops, start, None)):
+            for near, _ in islice(graph([tensor], map(node_of, given)), NEAR * count):
+                adopt_numbers(near, self.storages, self.storages.clock)
 
     def enter_phase(self, phase: Phase) -> None:
         """Begin what follows the forward."""

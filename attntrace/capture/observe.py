@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import nn
 
-from attntrace.capture.collector import seldom_whole
 from attntrace.capture.compiled import compiled_notes
 from attntrace.capture.environment import environment
 from attntrace.capture.inputs import named_inputs
 from attntrace.capture.measure import Meter
+from attntrace.capture.process import seldom_whole
+from attntrace.capture.recording import Notes, Recording
 from attntrace.capture.structure import tensors_in
 from attntrace.capture.training import Training
-from attntrace.capture.watch import Notes, Watch
 from attntrace.record import Device
 
 
@@ -27,7 +27,7 @@ class Asked:
     """Follows it backward, too."""
     meter: Meter | None = None
     """Measures the scratch of each op."""
-    target: Device | None = None
+    as_device: Device | None = None
     """What a run on meta speaks for, a CPU if None."""
 
 
@@ -57,48 +57,48 @@ def observe(
     witness itself is raised as it is, and so is the AttntraceError of a thread that is watched
     already.
     """
-    watch = Watch(asked.meter)
-    watch.remarks += compiled_notes((subject,))
+    recording = Recording(asked.meter)
+    recording.remarks += compiled_notes((subject,))
     owner = subject if isinstance(subject, nn.Module) else getattr(subject, "__self__", None)
     if isinstance(owner, nn.Module):  # `model` of `model.generate`
-        watch.modules.adopt(owner)
+        recording.modules.adopt(owner)
     if asked.training is not None:
-        asked.training.adopt(watch.ledger, watch.modules.parameters)
-        watch.ledger.marks_graph = True
-    made_before = watch.enter_inputs(named_inputs(subject, args, kwargs))
-    where = environment(owner, watch.ledger.rows, asked.target)
-    attached = watch.attached(where.target, where.grad)
+        asked.training.adopt(recording.ledger, recording.modules.parameters)
+        recording.ledger.marks_graph = True
+    made_before = recording.enter_inputs(named_inputs(subject, args, kwargs))
+    where = environment(owner, recording.ledger.rows, asked.as_device)
+    attached = recording.attached(where.as_device, where.grad)
     output, error = None, None
     with attached:
         try:
             output = subject(*args, **kwargs)
-            _follow(watch, output, made_before if where.grad else None, asked.training)
+            _follow(recording, output, made_before if where.grad else None, asked.training)
         except Exception as raised:
             error = raised
     try:
-        watch.ledger.storages.close()
-        if watch.stopped.bug is not None:
-            raise watch.stopped.bug
-        outputs = watch.ledger.rows_of(list(tensors_in(output)))
-        notes = watch.notes(name_of(subject), where, outputs, error)
+        recording.ledger.storages.close()
+        if recording.stopped.bug is not None:
+            raise recording.stopped.bug
+        outputs = recording.ledger.rows_of(list(tensors_in(output)))
+        notes = recording.notes(name_of(subject), where, outputs, error)
         return Observed(notes, output, error)
     finally:  # the error's traceback has this frame, so nothing here may lead back to the error
-        watch.stopped.error = None
-        del watch, error, attached
+        recording.stopped.error = None
+        del recording, error, attached
 
 
 def _follow(
-    watch: Watch, output: Any, made_before: list[Any] | None, training: Training | None
+    recording: Recording, output: Any, made_before: list[Any] | None, training: Training | None
 ) -> None:
     """Note what came out, with grad what autograd keeps, and run backward where that is asked."""
     tensors = list(tensors_in(output))
-    watch.enter_outputs(tensors)
+    recording.enter_outputs(tensors)
     if made_before is not None:
-        watch.enter_saved(tensors, made_before)
+        recording.enter_saved(tensors, made_before)
     del tensors
     if training is not None:
-        note = training.follow(output, watch.ledger, watch.calls)
-        watch.remarks += [note] if note else []
+        note = training.follow(output, recording.ledger, recording.calls)
+        recording.remarks += [note] if note else []
 
 
 def name_of(subject: Callable[..., Any]) -> str:

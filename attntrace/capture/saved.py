@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from attntrace.capture.fence import checkpoint_of, kept_by, saved_tensors
+from attntrace.capture.fence import checkpoint_of, kept_by, node_of, saved_tensors
 from attntrace.capture.storages import Storages
 from attntrace.capture.structure import tensors_in
 
@@ -32,7 +32,7 @@ def saved_below(
     Only storages that the run has met count: a scalar that torch wrapped in a tensor does not. The
     nodes of `before` made the inputs; what lies above them is the caller's.
     """
-    outputs = [tensor for tensor in outputs if tensor.grad_fn is not None]
+    outputs = [tensor for tensor in outputs if node_of(tensor) is not None]
     if not outputs:
         return None
     packed = 0
@@ -58,7 +58,7 @@ def saved_below(
 
 def unmark(outputs: Iterable[Tensor]) -> None:
     """Take every row off the graph below these tensors."""
-    for node, _ in graph(tensor for tensor in outputs if tensor.grad_fn is not None):
+    for node, _ in graph(tensor for tensor in outputs if node_of(tensor) is not None):
         node.metadata.pop(ROWS, None)
 
 
@@ -67,7 +67,7 @@ def graph(outputs: Iterable[Tensor], before: Iterable[Any] = ()) -> Iterator[tup
 
     With it the rows that it made; where it ran inside a call, those that the call returned.
     """
-    todo: list[tuple[Any, Rows]] = [(tensor.grad_fn, {}) for tensor in outputs]
+    todo: list[tuple[Any, Rows]] = [(node_of(tensor), {}) for tensor in outputs]
     seen = {None, *before}
     while todo:
         node, rows = todo.pop()

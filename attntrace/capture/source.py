@@ -7,22 +7,35 @@ is found in the syntax tree by its position alone, and only once the run is over
 
 from __future__ import annotations
 
+import dis
 import linecache
+import os
 import re
 import sys
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-from attntrace.capture.naming import Expressions, Part
+from attntrace.capture.expressions import Expressions
+from attntrace.capture.targets import Part
 
 _INTERNAL = ("torch.", "attntrace.capture.")
+_PYTHON = str(Path(linecache.__file__).parent) + os.sep
+_CALLING = frozenset({"torch.nn.modules.module", "torch.utils._contextlib"})
+"""Modules of torch's whose functions return what the author's return: the calls of modules, and of
+functions under `@torch.no_grad()`."""
+_MOST_RETURNS = 8
 _OUTERMOST = "attntrace.capture.observe"
 _IS_INTERNAL: dict[str, bool] = {}
 """By the name of a module: it is asked of every frame of every call."""
 _MOST_CODES, _MOST_TEXTS = 4096, 64
+
+
+Place = tuple[CodeType, int]
+"""An instruction of the author's."""
 
 
 class Site(NamedTuple):
@@ -32,6 +45,8 @@ class Site(NamedTuple):
     instruction: int
     line: int | None
     """None where Python was told to keep no lines."""
+    above: tuple[Place, ...] = ()
+    """Where the functions stand that return what this call gives, the innermost first."""
 
 
 _site = tuple.__new__
@@ -39,7 +54,7 @@ _site = tuple.__new__
 
 
 def caller(skip: int = 1) -> Site | None:
-    """Return the innermost place on the stack that is neither torch nor a function mode.
+    """Return the innermost place on the stack that is not of torch, Python or a function mode.
 
     `skip` frames are known to be ours. None where no code of the author's is on the stack.
     """
@@ -48,13 +63,72 @@ def caller(skip: int = 1) -> Site | None:
         name = frame.f_globals.get("__name__", "")
         internal = _IS_INTERNAL.get(name)
         if internal is None:
-            internal = _IS_INTERNAL[name] = name.startswith(_INTERNAL)
+            internal = _IS_INTERNAL[name] = _is_internal(name, frame.f_code.co_filename)
         if not internal and frame.f_code.co_name != "__torch_function__":
-            return _site(Site, (frame.f_code, frame.f_lasti, frame.f_lineno))
+            code, at = frame.f_code, frame.f_lasti
+            above = _above(frame) if at in _returned(code) else ()
+            return _site(Site, (code, at, frame.f_lineno, above))
         if name == _OUTERMOST:
             return None  # torch called itself: the root is a module of its own
         frame = frame.f_back
     return None
+
+
+def _is_internal(name: str, file: str) -> bool:
+    """Return whether a module is torch's, ours or Python's own: `copy.deepcopy` calls for others."""
+    return name.startswith(_INTERNAL) or (file.startswith(_PYTHON) and "-packages" not in file)
+
+
+def _above(frame: FrameType) -> tuple[Place, ...]:
+    """Return where the function of a frame was called, and what returns that, and so on."""
+    above: list[Place] = []
+    while len(above) < _MOST_RETURNS and frame.f_lasti in _returned(frame.f_code):
+        code, back = frame.f_code, frame.f_back
+        while back is not None and (name := back.f_globals.get("__name__", "")) in _CALLING:
+            if name == "torch.nn.modules.module" and code.co_name != "forward":  # a hook
+                return tuple(above)
+            back = back.f_back
+        if back is None or _is_internal(name, back.f_code.co_filename):
+            break
+        above.append((back.f_code, back.f_lasti))
+        frame = back
+    return tuple(above)
+
+
+_RETURNED: dict[int, tuple[CodeType, frozenset[int]]] = {}
+_ENDING = ("STORE_", "POP_", "JUMP_", "RETURN_", "RAISE_", "RERAISE")
+"""How the instructions begin that no expression has."""
+_ENDS = frozenset(op for name, op in dis.opmap.items() if name.startswith(_ENDING))
+_CACHE = dis.opmap["CACHE"]
+_LEAVING = (dis.opmap["RETURN_VALUE"], dis.opmap["JUMP_FORWARD"])  # `return a if b else c` jumps
+_BUILDING = (dis.opmap["BUILD_TUPLE"], dis.opmap["BUILD_LIST"])
+
+
+def _returned(code: CodeType) -> frozenset[int]:
+    """Return the instructions of which code returns what they leave, alone or in a tuple.
+
+    There may be some too many: the syntax tree tells.
+    """
+    known = _RETURNED.get(id(code))
+    if known is None:
+        if len(_RETURNED) >= _MOST_CODES:
+            _RETURNED.clear()
+        known = _RETURNED[id(code)] = code, frozenset(_returning(code.co_code))
+    return known[1]
+
+
+def _returning(steps: bytes) -> Iterator[int]:
+    after, in_tuple = 0, False
+    end = len(steps)
+    for at in range(len(steps) - 2, -2, -2):
+        op = steps[at]
+        if op == _CACHE:  # the last of these is where a frame is that calls Python code
+            continue
+        leaves = after in _LEAVING
+        in_tuple = op not in _ENDS and (in_tuple or (leaves and op in _BUILDING))
+        if in_tuple or leaves:
+            yield from range(at, end, 2)
+        after, end = op, at
 
 
 def place(site: Site) -> str:
@@ -73,6 +147,17 @@ def name_at(site: Site, output: int = 0, count: int | None = None) -> str | None
 
     `count` is how many the call returned: 0 if it was a tensor alone, None if it is not known.
     """
+    part, steps = Part(output, count), list[Part]()
+    code, at = site.code, site.instruction
+    for above in site.above:
+        inside = _of(code).returned(at)
+        if inside is None:
+            break
+        steps += inside
+        code, at = above
+        target = _of(code).target(at, part, steps)
+        if target is not None:
+            return target
     return _of(site.code).name(site.instruction, output, count)
 
 
@@ -100,6 +185,14 @@ class _Code:
             span, part = self.spans[instruction // 2], Part(output, count)
             self.names[key] = self.text.name(span, part)
         return self.names[key]
+
+    def returned(self, instruction: int) -> list[Part] | None:
+        """Return the steps to a result in what this code returns; None if it is not there."""
+        return self.text.returned(self.spans[instruction // 2]) if self.text else None
+
+    def target(self, instruction: int, part: Part, steps: list[Part]) -> str | None:
+        """Return what this code calls such a result of a call."""
+        return self.text.target(self.spans[instruction // 2], part, steps) if self.text else None
 
 
 _TEXTS: dict[str, Expressions] = {}

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import linecache
 import sys
+import sysconfig
+import traceback
 from typing import Any
 
 from torch import Tensor
 
 from attntrace.capture.describe import device_name, dtype_name, plain, shape_of
-from attntrace.capture.fence import is_early_stop
+from attntrace.capture.fence import is_early_stop, unasked
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import Site, caller, line_of, place
 from attntrace.capture.structure import named_tensors
+from attntrace.errors import said
 from attntrace.record import Failure, Operand
 
 BACKWARD = ("backward", "grad")
+LIBRARIES = ("<frozen", *(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")))
+"""How the files begin that are nobody's own code."""
 
 
 class Stopped:
@@ -72,7 +77,7 @@ class Stopped:
         source, line = (place(site), line_of(site)) if site else _innermost(error)
         return Failure(
             error=type(error).__name__,
-            message=str(error),
+            message=said(error),
             op=self._op if seen else None,
             path=self._path if seen else self._ledger.path,
             source=source,
@@ -92,7 +97,8 @@ class Stopped:
                 for pair in named_tensors(name, value)
             ),
         ]
-        self._operands = tuple(self._operand(name, tensor) for name, tensor in found)
+        with unasked():
+            self._operands = tuple([self._operand(name, tensor) for name, tensor in found])
 
     def _operand(self, name: str, tensor: Tensor) -> Operand:
         row = self._ledger.row_of(tensor)
@@ -108,14 +114,14 @@ class Stopped:
 
 
 def _innermost(error: BaseException) -> tuple[str | None, str | None]:
-    """Return place and text of the innermost line outside torch and attntrace's capture."""
-    trace, found = error.__traceback__, None
-    while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__", "")
-        if not module.startswith(("torch.", "attntrace.capture")):
-            found = trace
-        trace = trace.tb_next
-    if found is None:
-        return None, None
-    file, line = found.tb_frame.f_code.co_filename, found.tb_lineno
-    return f"{file}:{line}", linecache.getline(file, line).strip() or None
+    """Return place and text of the innermost line of the author's own, else of a library's."""
+    sites = [
+        Site(frame.f_code, frame.f_lasti, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_globals.get("__name__", "").startswith(("torch.", "attntrace.capture"))
+    ]
+    own = [site for site in sites if not site.code.co_filename.startswith(LIBRARIES)]
+    for site in (own or sites)[-1:]:
+        line = linecache.getline(site.code.co_filename, site.line or 0)
+        return place(site), line.strip() or None
+    return None, None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, UntypedStorage
 from torch import device as Device
 
-from attntrace.capture.fence import is_view
+from attntrace.capture.fence import is_view, unasked
 from attntrace.record import Owner
 
 if TYPE_CHECKING:
@@ -80,12 +80,14 @@ class Storages:
 
     def adopt(self, tensor: Tensor, owner: Owner, name: str | None = None) -> Life | None:
         """Take in memory that was there before the run; return its life, None without storage."""
-        storage = storage_of(tensor)
+        with unasked():
+            storage = storage_of(tensor)
+            device = tensor.device
         if storage is None:
             return None
         life = self.alive.get(id(storage))
         if life is None:
-            life = Life(len(self.lives), storage, tensor.device)
+            life = Life(len(self.lives), storage, device)
             life.owner, life.name = owner, name
             self.lives.append(life)
             self._watch(storage, life)

@@ -18,12 +18,14 @@ from torch.optim.optimizer import (
 
 from attntrace.capture.backward import BackwardWitness
 from attntrace.capture.drafts import Row
-from attntrace.capture.fence import run_backward
+from attntrace.capture.fence import node_of, run_backward
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.structure import tensors_in
 from attntrace.capture.witnesses import CallWitness
 
 STEP = "a step of an optimizer of torch's own"
+AGAIN = "backward through the graph a second time"
+HAS_RUN = "the code runs backward itself: nothing more was followed from what it returned"
 NO_GRADIENT = "no output depends on a parameter: there is nothing to follow backward"
 
 
@@ -50,19 +52,19 @@ class Training:
         Backward starts from a gradient of ones, as large as the output: a loss would hold that, and
         what it needs besides.
         """
-        outputs = [tensor for tensor in tensors_in(output) if tensor.grad_fn is not None]
-        if not outputs:
+        outputs = [tensor for tensor in tensors_in(output) if node_of(tensor) is not None]
+        has_run = "backward" in ledger.began
+        if not outputs and not has_run:
             return NO_GRADIENT
         ledger.enter_phase("backward")
         seeds = [_seed(tensor, ledger) for tensor in outputs]
         calls.watch(False)  # autograd's calls are none of the author's
-        with BackwardWitness(ledger).attached(outputs):
-            run_backward(outputs, seeds)
+        note = _backward(outputs, seeds, ledger, has_run) if outputs else None
         del seeds
         if self.optimizer is not None:
             ledger.enter_phase("optimizer")
             _step(self.optimizer, ledger)
-        return None
+        return note
 
 
 @contextmanager
@@ -94,12 +96,26 @@ def steps_followed(ledger: Ledger, calls: CallWitness) -> Iterator[None]:
             handle.remove()
 
 
+def _backward(
+    outputs: list[Tensor], seeds: list[Tensor], ledger: Ledger, has_run: bool
+) -> str | None:
+    """Run backward, unless the code itself has, and left no graph to do it again: note that."""
+    try:
+        with BackwardWitness(ledger).attached(outputs):
+            run_backward(outputs, seeds)
+    except RuntimeError as error:
+        if has_run and AGAIN in str(error):
+            return HAS_RUN
+        raise
+    return None
+
+
 def _seed(tensor: Tensor, ledger: Ledger) -> Tensor:
     """Return ones, entered as the gradient of an output."""
     seed = torch.ones_like(tensor)
     row, of = ledger.row_of(seed), ledger.row_of(tensor)
     if row is not None and of is not None:
-        row.kind, row.target, row.path = "gradient", of, of.path
+        row.kind, row.gradient_of, row.path = "gradient", of, of.path
     return seed
 
 

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from attntrace.capture.attention import SDPA, AttentionWitness
 from attntrace.capture.backward import BackwardWitness
 from attntrace.capture.drafts import Row
-from attntrace.capture.fence import is_innermost, taken_apart
+from attntrace.capture.fence import is_innermost, taken_apart, unasked
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import caller
 from attntrace.capture.stopped import Stopped
@@ -73,7 +73,8 @@ class CallWitness(TorchFunctionMode):
                 self._enter(out, start, func, flat_tensors(args, kwargs))
             if func is SDPA:
                 ran = start, len(ledger.ops)
-                self.attention.attended(args, kwargs or {}, ledger.path, ran)
+                with unasked():
+                    self.attention.attended(args, kwargs or {}, ledger.path, ran)
         except Exception as bug:
             self.stopped.bug = bug
             raise

@@ -77,8 +77,8 @@ def on_meta(spec: Spec) -> dict[str, str]:
     kind = spec.run.device.partition(":")[0]
     if kind == "meta":
         return {}
-    target = {"run.target": kind} if kind in ("cpu", "cuda") else {}
-    return {"run.device": "meta", **target}
+    spoken_for = {"run.as_device": kind} if kind in ("cpu", "cuda") else {}
+    return {"run.device": "meta", **spoken_for}
 
 
 def largest_that_fits(loaded: Loaded, name: str, budget: int) -> Fit:

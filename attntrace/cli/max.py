@@ -112,8 +112,8 @@ def _how(fit: Fit, loaded: Loaded) -> str:
     run = loaded.spec.run
     grad = "grad" if run.grad else "no grad"
     ran = "1 size was" if len(fit.totals) == 1 else f"{len(fit.totals)} sizes were"
-    target = " as cuda" if "cuda" in (run.target, run.device.partition(":")[0]) else ""
-    return f"{ran} run on meta{target}: {fit.beside}, {run.mode}, {grad}, {run.dtype}"
+    spoken_for = " as cuda" if "cuda" in (run.as_device, run.device.partition(":")[0]) else ""
+    return f"{ran} run on meta{spoken_for}: {fit.beside}, {run.mode}, {grad}, {run.dtype}"
 
 
 def facts(fit: Fit, budget: int) -> dict[str, Any]:

@@ -47,7 +47,8 @@ Subject = Annotated[
     Path | None,
     _settings(
         "TARGET",
-        "A preset, FILE.yaml, or your own FILE.py:NAME, PACKAGE.MODULE:NAME, hf:CONFIG.",
+        "A preset; FILE.yaml; or code of your own: FILE.py:NAME or PACKAGE.MODULE:NAME, the name of "
+        "a module class, an instance or a function; or hf:PATH, a config.json or its folder.",
         complete.targets,
     ),
 ]
@@ -66,14 +67,21 @@ Component = Annotated[
 ]
 
 Init = Annotated[
-    list[str] | None, _flag("--init", "NAME=VALUE", OWN, "What it is made with; repeatable.")
+    list[str] | None,
+    _flag("--init", "NAME=VALUE", OWN, "What it is made with: dim=64, cfg.layers=2; repeatable."),
 ]
 Input = Annotated[
     list[str] | None,
-    _flag("--input", "NAME=SHAPE", OWN, "x=2,128,512, ids=int64[2,128], n=5; or in order."),
+    _flag(
+        "--input",
+        "NAME=SHAPE",
+        OWN,
+        "x=2,128, ids=int64[2,128], n=5; in order without a name; repeatable.",
+    ),
 ]
 Size = Annotated[
-    list[str] | None, _flag("--size", "NAME=N", OWN, "A size that an input names: x=batch,64.")
+    list[str] | None,
+    _flag("--size", "NAME=N", OWN, "A size that an input names, as x=batch,64 does; repeatable."),
 ]
 
 Block = Annotated[
@@ -115,7 +123,7 @@ Sets = Annotated[
 Device = Annotated[
     Text, _flag("--device", "DEVICE", RUN, "cpu, cuda[:N], mps, or meta: allocates nothing (cpu).")
 ]
-Target = Annotated[
+As = Annotated[
     Text, _flag("--as", "DEVICE", RUN, "What a run on meta speaks for: cpu or cuda (cpu).")
 ]
 DType = Annotated[

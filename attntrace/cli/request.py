@@ -44,7 +44,7 @@ SETTINGS = {
     "dropout": Flag("attention.dropout", options.Dropout),
     "mask": Flag("mask.kind", options.Mask),
     "device": Flag("run.device", options.Device),
-    "target": Flag("run.target", options.Target),
+    "as_device": Flag("run.as_device", options.As),
     "dtype": Flag("run.dtype", options.DType),
     "seed": Flag("run.seed", options.Seed),
     "train": Flag("run.mode", options.Train),

@@ -64,6 +64,9 @@ def run_command(
             raise typer.Exit(OVER)
 
 
+_NO_GRAPH = "does not require grad and does not have a grad_fn"
+
+
 def _shown(loaded: Loaded | LoadedSubject) -> str:
     from attntrace.spec import LoadedSubject, show, show_subject
 
@@ -115,6 +118,8 @@ def _run(asked: _Asked) -> bool:
         raise loaded.placed(error) from None
     except ForwardError as error:
         _show(error.trace, asked)
+        if _NO_GRAPH in str(error) and not loaded.spec.run.grad:
+            typer.echo("attntrace: note: code that runs backward needs --grad", err=True)
         raise
     if asked.format != "json":
         check_patterns(trace.facts, asked.view)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from attntrace.analysis.narrow import Nesting, around
+from attntrace.analysis.nesting import Nesting, around
 from attntrace.record import TensorRecord, Trace
 
 

@@ -41,7 +41,7 @@ def _of_memory(trace: Trace) -> Iterator[str]:
     where = trace.environment
     if any(row.kind == "gradient" and row.op == "ones_like" for row in trace.tensors):
         yield ONES
-    if "cuda" in (where.target, where.device.partition(":")[0]):
+    if "cuda" in (where.as_device, where.device.partition(":")[0]):
         yield BLOCKS
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from attntrace.analysis.copies import copies
 from attntrace.analysis.costs import row_costs
 from attntrace.analysis.kernel import absent_scores
-from attntrace.analysis.narrow import around
+from attntrace.analysis.nesting import around
 from attntrace.record import OpRecord, TensorRecord, Trace
 from attntrace.render.cells import EMPTY, Cell, absent_cells, kernel_cells, tensor_cells
 from attntrace.render.columns import COLUMNS, Column

@@ -44,8 +44,8 @@ def heading(trace: Trace) -> str:
 
 def _device(where: Environment) -> str:
     """Return the device, with its chip, or with what a run on meta speaks for."""
-    if where.target is not None:
-        return f"{where.device} as {where.target}"
+    if where.as_device is not None:
+        return f"{where.device} as {where.as_device}"
     named = where.device_name not in ("", where.device)
     return f"{where.device} ({where.device_name})" if named else where.device
 

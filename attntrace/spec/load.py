@@ -158,7 +158,7 @@ def from_sets(sets: Iterable[str], problems: list[Problem]) -> list[Setting]:
     return found
 
 
-_FLAGS = {"mask.kind": "mask", "run.target": "as"}
+_FLAGS = {"mask.kind": "mask", "run.as_device": "as"}
 """Flags that are not called as the field is."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Device = Annotated[str, Field(pattern=DEVICE)]
 DType = Literal["float64", "float32", "bfloat16", "float16"]
-Target = Literal["cpu", "cuda"]
+RealDevice = Literal["cpu", "cuda"]
 Optimizer = Literal[
     "none", "sgd", "sgd-momentum", "adam", "adamw", "adamax", "nadam", "radam", "rmsprop", "rprop",
     "adagrad", "adadelta", "adafactor", "asgd",
@@ -30,7 +30,7 @@ class RunSpec(Component):
     """Device, number format, seed, the two modes of torch, and what of training is followed."""
 
     device: Device = setting("cpu", "where it runs; on meta nothing is allocated or computed")
-    target: Target | None = setting(
+    as_device: RealDevice | None = setting(
         None, "what a run on meta speaks for", rule="device meta", shown="on meta cpu"
     )
     dtype: DType = setting(
@@ -57,12 +57,12 @@ def run_rules(spec: Spec | Subject) -> Iterator[Problem]:
     """Yield what is wrong between the run section and the rest."""
     if spec.run.device == "mps" and spec.run.dtype == "float64":
         yield Problem("run.dtype", "mps has no float64; use float32, or device cpu")
-    if spec.run.target is not None and spec.run.device != "meta":
-        device, target = spec.run.device, spec.run.target
+    if spec.run.as_device is not None and spec.run.device != "meta":
+        device, other = spec.run.device, spec.run.as_device
         yield Problem(
-            "run.target",
-            f"only a run on meta speaks for another device: device {device} as {target} would still "
-            f"be {device}; set device meta (--device meta --as {target}), or device {target}",
+            "run.as_device",
+            f"only a run on meta speaks for another device: device {device} as {other} would still "
+            f"be {device}; set device meta (--device meta --as {other}), or device {other}",
         )
     yield from _training_rules(spec.run)
 

@@ -11,6 +11,30 @@ from attntrace.spec.shapeless import SHAPELESS
 from attntrace.spec.values import Schema
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
+_SIZE = {"type": ["integer", "null"], "minimum": 1}
+_BELOW_TARGETS = ("init", "inputs", "sizes")
+_OF_TARGETS: Schema = {
+    "target": {
+        "description": "code of your own: path/to/file.py:Name, package.module:Name or hf:PATH",
+        "type": "string",
+    },
+    "init": {
+        "description": "what it is made with: arguments of the constructor, or of a function that "
+        "makes it",
+        "type": ["object", "null"],
+    },
+    "inputs": {
+        "description": "what goes in, by name or in order: [2, 128, 512], int64[2,128], "
+        "{shape: [batch, 8], dtype: bool, fill: ones}, or any value",
+        "type": ["object", "array", "null"],
+    },
+    "sizes": {
+        "description": "sizes that inputs name",
+        "type": ["object", "null"],
+        "additionalProperties": _SIZE,
+    },
+}
+_DOTTED_OF_TARGETS: Schema = {r"^(init|inputs)\..+$": {}, r"^sizes\..+$": _SIZE}
 
 
 def schema() -> Schema:
@@ -21,18 +45,29 @@ def schema() -> Schema:
     return {
         "$schema": DRAFT,
         "title": "attntrace",
-        "description": "One attention block and one run of it.",
+        "description": "One attention block, or code of your own, and one run of it.",
         "type": "object",
         "properties": {
+            **_OF_TARGETS,
             **{name: {"description": "says nothing about a shape"} for name in sorted(SHAPELESS)},
             **{name: _of_alias(Alias(name, (path,))) for name, path in BARE.items()},
             **_properties(""),
             **{name: _section(name, meaning) for name, meaning in sections().items()},
         },
-        "patternProperties": _dotted(),
+        "patternProperties": {**_dotted(), **_DOTTED_OF_TARGETS},
         "additionalProperties": False,
         "definitions": {name: _definition(name) for name in sections()},
+        "if": {"required": ["target"]},
+        "then": {"propertyNames": {"pattern": _of_target()}},
+        "else": {"propertyNames": {"not": {"pattern": rf"^({'|'.join(_OF_TARGETS)})(\..*)?$"}}},
     }
+
+
+def _of_target() -> str:
+    """Return the pattern of the keys beside a target: its own, and all of the run section."""
+    names = {**{alias.name: alias.path for alias in aliases().values()}, **BARE}
+    own = [*_OF_TARGETS, "run", *(name for name in names if names[name].startswith("run."))]
+    return rf"^({'|'.join(own)}|run\..+|({'|'.join(_BELOW_TARGETS)})\..+)$"
 
 
 def _section(name: str, meaning: str) -> Schema:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -56,7 +57,7 @@ def missing_part(target: str) -> str | None:
         return None
     if not code.file.is_file():
         return _no_file(code.file)
-    return None if code.name else _which(code.file)
+    return _unreadable(code.file) or (None if code.name else _which(code.file))
 
 
 def _no_file(file: Path) -> str:
@@ -64,6 +65,24 @@ def _no_file(file: Path) -> str:
     near = get_close_matches(file.name, here, n=1, cutoff=0.6)
     end = f"; did you mean {str(file.with_name(near[0]))!r}?" if near else ""
     return f"no file {str(file)!r}{end}"
+
+
+def _unreadable(file: Path) -> str | None:
+    """Return why a file is no Python, as importing it would find out, once torch is there."""
+    try:
+        _parsed(file)
+    except SyntaxError as error:
+        text = (error.text or "").strip()
+        return f"{file}:{error.lineno} is no Python: {error.msg}: {text}".removesuffix(": ")
+    except (OSError, ValueError) as error:
+        return f"{file} cannot be read: {error}"
+    return None
+
+
+def _parsed(file: Path) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of "\d" and the like: said when it is imported
+        return ast.parse(file.read_bytes(), filename=str(file))
 
 
 def _which(file: Path) -> str:
@@ -80,8 +99,8 @@ def candidates(file: Path) -> list[str]:
     Classes that inherit, functions, and what a class was called for: no name that begins with _.
     """
     try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):  # importing it says it better
+        tree = _parsed(file)
+    except (SyntaxError, ValueError, OSError):
         return []
     return [name for node in tree.body for name in _named(node) if not name.startswith("_")]
 

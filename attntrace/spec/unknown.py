@@ -9,10 +9,13 @@ from attntrace.spec.fields import fields, members, sections
 
 MANY = 12
 """Settings of a section from which on they are not all listed in a message."""
+_OF_TARGETS = ("init", "inputs", "sizes")
 
 
 def unknown(path: str) -> str:
     """Return what is wrong with a key, and the one that was meant, or those that there are."""
+    if path.partition(".")[0] in _OF_TARGETS:
+        return f"{path!r} is for code of your own, and there is no target; add target: file.py:Name"
     near = _meant(path)
     if near:
         meant = " or ".join(map(repr, near))

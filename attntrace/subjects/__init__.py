@@ -3,3 +3,4 @@
 from attntrace.subjects.build import Ready as Ready
 from attntrace.subjects.build import opened as opened
 from attntrace.subjects.faults import blamed as blamed
+from attntrace.subjects.inputs import input_nbytes as input_nbytes

@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
+from attntrace.capture.structure import tensors_in
 from attntrace.errors import BuildError
 from attntrace.spec import Subject
 from attntrace.spec.target import HF, code_of
 from attntrace.subjects.find import found
-from attntrace.subjects.inputs import Axes, arguments, floating_of
+from attntrace.subjects.hugging_face import recipe
+from attntrace.subjects.inputs import arguments, floating_of
 from attntrace.subjects.make import Made, make
 from attntrace.subjects.place import placed
 
@@ -26,7 +28,8 @@ class Ready:
     call: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    axes: Axes
+    axes: tuple[tuple[str, ...] | None, ...]
+    """What the user calls the dimensions of each tensor that goes in, in order."""
     dtype: str
     """Of its numbers that are not whole, as torch calls it."""
 
@@ -46,7 +49,9 @@ def opened(subject: Subject) -> Iterator[Ready]:
     code = code_of(subject.target)
     with _seeded(subject.run.seed), found(code) if code else nullcontext() as value:
         made = placed(_built(value, subject), subject)
-        args, kwargs, axes = arguments(made, subject)
+        args, kwargs, named = arguments(made, subject)
+        given = dict.fromkeys(id(tensor) for tensor in tensors_in((args, kwargs)))
+        axes = tuple(named.get(tensor) for tensor in given)
         dtype = str(floating_of(made, subject)).removeprefix("torch.")
         yield Ready(made.call, args, kwargs, axes, dtype)
 
@@ -64,8 +69,6 @@ def _built(value: Any, subject: Subject) -> Made:
 
 
 def _of_config(_value: Any, subject: Subject) -> Made:
-    from attntrace.subjects.hugging_face import recipe
-
     model, args, kwargs = recipe(subject.target.removeprefix(HF), subject.init)
     return Made(model, args, kwargs)
 

@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attntrace.errors import AttntraceError, BuildError
+from attntrace.errors import AttntraceError, BuildError, said
 
 _OURS = ("torch", "attntrace", "importlib", "_frozen_importlib", "_frozen_importlib_external")
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
-
-
 _ANY = (Exception, SystemExit)
 
 
@@ -36,7 +34,7 @@ def blamed(what: str, kinds: tuple[type[BaseException], ...] = _ANY) -> Iterator
 def _said(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"it ended Python with sys.exit({'' if error.code is None else repr(error.code)})"
-    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    message = error.msg if isinstance(error, SyntaxError) else said(error)
     return f"{type(error).__name__}: {message}".removesuffix(": ")
 
 

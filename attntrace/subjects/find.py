@@ -24,8 +24,9 @@ def found(code: Code) -> Iterator[Any]:
     """Import a target's code, and yield what its name stands for.
 
     Within the block its folder is first on sys.path, as `python file.py` has it; a file in a
-    package is imported as a part of that package, and of a module the current folder is. Afterwards
-    sys.path is as before, and so is sys.modules but for what came from folders that were on the path anyway.
+    package is imported as a part of that package, and of a module the current folder is; sys.argv
+    has no arguments. Afterwards both are as before, and so is sys.modules but for what came from
+    folders that were on the path anyway.
 
     Raises:
         SettingsError: no such module or name.
@@ -33,7 +34,7 @@ def found(code: Code) -> Iterator[Any]:
 
     """
     folder, module = _as_imported(code)
-    with _first_on_path(folder):
+    with _first_on_path(folder), _without_arguments(code):
         if code.file is not None and "." not in module:
             yield _named(code, _run_file(code.file.resolve(), module))
         else:
@@ -49,6 +50,16 @@ def _as_imported(code: Code) -> tuple[Path, str]:
     while (folder / "__init__.py").is_file():
         folder, parts = folder.parent, [folder.name, *parts]
     return folder, ".".join(parts)
+
+
+@contextmanager
+def _without_arguments(code: Code) -> Iterator[None]:
+    """Keep the words of our own command line from code that parses one."""
+    words, sys.argv = sys.argv, [code.place]
+    try:
+        yield
+    finally:
+        sys.argv = words
 
 
 @contextmanager

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import nn
 
 from attntrace.errors import BuildError, Problem, SettingsError
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from attntrace.subjects.hugging_face_inputs import inputs_of
 
 NEEDED = "needs transformers: pip install 'attntrace[transformers]'"
 ATTENTION = ("attn_implementation", "_attn_implementation")
@@ -57,13 +57,6 @@ def recipe(
         except Exception as error:
             raise BuildError(f"hf:{path}: {kind.__name__}: {_short(error)}") from error
         return model, (), inputs_of(model)
-
-
-def inputs_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return inputs for a model of transformers, as keyword arguments of its forward."""
-    from attntrace.subjects import hugging_face_inputs
-
-    return hugging_face_inputs.inputs_of(model)
 
 
 def _installed() -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from attntrace.errors import Problem, SettingsError
 from attntrace.spec import Subject
-from attntrace.spec.subject.tensors import TensorOf
+from attntrace.spec.subject.tensors import TensorOf, tensors_of
 from attntrace.subjects.faults import blamed
 from attntrace.subjects.make import Made
 from attntrace.subjects.signatures import (
@@ -104,7 +104,7 @@ def _missing(
     if not isinstance(made.call, nn.Module) and not subject.inputs:
         message += (
             "\n    or, where it makes a module, what it is made with, such as\n"
-            f"        {subject.command(*init_for(missing))}"
+            f"        {subject.command(*init_for(made.call, missing))}"
         )
     yield Problem("target", message)
 
@@ -185,10 +185,8 @@ def _has_gradients(dtype: torch.dtype) -> bool:
     return dtype.is_floating_point or dtype.is_complex
 
 
-def nbytes_of(subject: Subject) -> int:
+def input_nbytes(subject: Subject) -> int:
     """Return the bytes of the tensors that a user asks for."""
-    from attntrace.spec.subject.tensors import tensors_of
-
     return sum(
         math.prod(asked.shape(subject.sizes)) * getattr(torch, asked.dtype or "float32").itemsize
         for value in subject.wanted().values()

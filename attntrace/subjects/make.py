@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from attntrace.errors import Problem, SettingsError
 from attntrace.spec import Subject
+from attntrace.subjects.configs import filled, nested
 from attntrace.subjects.faults import blamed
 from attntrace.subjects.signatures import (
     name_of,
@@ -20,7 +21,9 @@ from attntrace.subjects.signatures import (
     unknown_names,
     written,
 )
-from attntrace.subjects.suggest import init_for
+from attntrace.subjects.suggest import start_for
+
+_EXPECTED = "a module, (module, args) or (module, args, kwargs) was expected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,10 @@ def make(value: Any, subject: Subject) -> Made:
         BuildError: the constructor raised.
 
     """
-    if isinstance(value, type) or (callable(value) and not isinstance(value, nn.Module)):
-        return (
-            _of_class(value, subject) if isinstance(value, type) else _of_function(value, subject)
-        )
+    if isinstance(value, type):
+        return _of_class(value, subject)
+    if callable(value) and not isinstance(value, nn.Module):
+        return _of_function(value, subject)
     if subject.init:
         _refuse(f"{subject.target} is an instance already, which takes no --init")
     if isinstance(value, nn.Module):
@@ -59,9 +62,9 @@ def make(value: Any, subject: Subject) -> Made:
 
 
 def _of_class(kind: type, subject: Subject) -> Made:
-    _check(kind, subject)
+    init = _arguments(kind, subject)
     with blamed(f"{kind.__name__} could not be built"):
-        instance = kind(**subject.init)
+        instance = kind(**init)
     if not callable(instance):
         _refuse(f"{kind.__name__} is a class whose instances cannot be called")
     return Made(instance)
@@ -70,10 +73,10 @@ def _of_class(kind: type, subject: Subject) -> Made:
 def _of_function(function: Callable[..., Any], subject: Subject) -> Made:
     if not _makes(function, subject):
         return Made(function)
-    _check(function, subject)
+    init = _arguments(function, subject)
     with blamed(f"{name_of(function)} could not build it"):
-        result = function(**subject.init)
-    if isinstance(result, nn.Module):
+        result = function(**init)
+    if callable(result) and not isinstance(result, type):
         return Made(result)
     recipe = _recipe(result)
     if recipe is None and (subject.init or _says_module(function)):
@@ -104,12 +107,9 @@ def _says_module(function: Callable[..., Any]) -> bool:
 
 def _recipe(value: Any) -> Made | None:
     """Return what a (module, args, kwargs) says, None where it is no such thing."""
-    if not isinstance(value, tuple | list) or not 1 < len(value) <= len(
-        ("module", "args", "kwargs")
-    ):
+    if not isinstance(value, tuple | list) or len(value) not in (2, 3):
         return None
-    call, args = value[0], value[1]
-    kwargs = value[2] if value[2:] else {}
+    call, args, kwargs = (*value, {})[:3]
     if isinstance(args, Mapping) and not kwargs:
         args, kwargs = (), args
     fits = isinstance(args, tuple | list | Tensor) and isinstance(kwargs, Mapping)
@@ -119,26 +119,21 @@ def _recipe(value: Any) -> Made | None:
     return Made(call, args, dict(kwargs), keeps_mode=True)
 
 
-_EXPECTED = "a module, (module, args) or (module, args, kwargs) was expected"
-
-
-def _check(made_by: Callable[..., Any], subject: Subject) -> None:
-    """Refuse arguments that a constructor does not take, and ask for those that it needs."""
+def _arguments(made_by: Callable[..., Any], subject: Subject) -> dict[str, Any]:
+    """Return what a constructor is given; refuse what it does not take, ask for what it needs."""
     signature, name = signature_of(made_by), name_of(made_by)
     if signature is None:
-        return
-    unknown = unknown_names(subject.init, name, signature)
+        return subject.init
+    init = nested(subject.init)
+    unknown = unknown_names(init, name, signature)
     problems = [Problem(f"init.{given}", message) for given, message in unknown]
-    missing = [p for p in required(signature) if p.name not in subject.init]
+    missing = [p for p in required(signature) if p.name not in init]
     if missing and not problems:
-        names = ", ".join(p.name for p in missing)
-        message = (
-            f"{written(name, signature)} needs {names}; say what it is made with, such as\n"
-            f"        {subject.command(*init_for(missing))}"
-        )
-        problems.append(Problem("target", message))
+        what = f"{written(name, signature)} needs {', '.join(p.name for p in missing)}"
+        problems.append(Problem("target", f"{what}; {start_for(made_by, missing, subject)}"))
     if problems:
         raise SettingsError(problems)
+    return filled(made_by, init)
 
 
 def _refuse(message: str) -> NoReturn:

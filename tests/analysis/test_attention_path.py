@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from attntrace.analysis.paths import BACKENDS, Choice, Operand, SdpaCall, Target, sdpa_path
+from attntrace.analysis.paths import BACKENDS, Choice, Hardware, Operand, SdpaCall, sdpa_path
 from tests.analysis.op_names import OpNames
 
-CPU = Target(device="cpu")
+CPU = Hardware(device="cpu")
 FLASH = Choice(kernel="flash", refused=())
 NAMES = {SDPBackend.MATH: "math", SDPBackend.FLASH_ATTENTION: "flash"}
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -222,8 +222,8 @@ def test_no_kernel_for_no_elements():
 @pytest.mark.filterwarnings("ignore:.*non-zero dropout.*:UserWarning")
 def test_kernels_that_are_switched_off(on, dropout, kernel):
     """What sdpa_kernel leaves out does not run; with all out torch raises."""
-    target = Target(device="cpu", enabled=frozenset({on}))
-    path = sdpa_path(call(*qkv(), dropout=dropout), target)
+    hardware = Hardware(device="cpu", enabled=frozenset({on}))
+    path = sdpa_path(call(*qkv(), dropout=dropout), hardware)
     assert path.kernel == kernel
     if on == "math":
         assert path.refused == (("flash", ("the flash kernel is switched off",)),)
@@ -282,15 +282,15 @@ def meta(*shape, **options):
 )
 def test_cuda_kernels(capability, tensors, options, kernel):
     """The kernel that the source gives each call; read, not run on a GPU."""
-    target = Target(device="cuda", capability=capability)
-    assert sdpa_path(call(*tensors, **options), target).kernel == kernel
+    hardware = Hardware(device="cuda", capability=capability)
+    assert sdpa_path(call(*tensors, **options), hardware).kernel == kernel
 
 
 def test_cuda_reasons():
     """A call that no fused CUDA kernel takes is told each one's reasons."""
     tensors = half(k=(2, 2, 64, 20), q=(2, 4, 128, 20))
     options = {"enable_gqa": True, "is_causal": True, "mask": meta(128, 64).T.contiguous().T}
-    path = sdpa_path(call(*tensors, **options), Target(device="cuda", capability=H100))
+    path = sdpa_path(call(*tensors, **options), Hardware(device="cuda", capability=H100))
     stride = "the stride of the last axis is 128 in mask, not 1"
     assert path == Choice(
         kernel="math",
@@ -330,19 +330,19 @@ def test_cuda_reasons():
 def test_cuda_flash_backward(capability, head_dim, dropout, taken):
     """Small chips have no flash backward for some wide heads: only with grad is it refused."""
     tensors = [x.requires_grad_() for x in half((2, 4, 128, head_dim))]
-    target = Target(device="cuda", capability=capability)
+    hardware = Hardware(device="cuda", capability=capability)
     trained = call(*tensors, dropout=dropout)
-    assert (sdpa_path(trained, target).kernel == "flash") == taken
+    assert (sdpa_path(trained, hardware).kernel == "flash") == taken
     with torch.no_grad():
-        assert sdpa_path(call(*tensors, dropout=dropout), target).kernel == "flash"
+        assert sdpa_path(call(*tensors, dropout=dropout), hardware).kernel == "flash"
 
 
 def test_cuda_offsets():
     """The efficient kernel starts at whole vectors of 16 bytes; flash does not mind."""
     q, k, v = torch.empty(3, 2 * 4 * 128 * 64 + 4, device="meta")[:, 4:].view(3, 2, 4, 128, 64)
     odd = torch.empty(2 * 4 * 128 * 64 + 1, device="meta")[1:].view(HALF)
-    assert sdpa_path(call(q, k, v), Target(device="cuda")).kernel == "efficient"
-    path = sdpa_path(call(odd, k, v), Target(device="cuda"))
+    assert sdpa_path(call(q, k, v), Hardware(device="cuda")).kernel == "efficient"
+    path = sdpa_path(call(odd, k, v), Hardware(device="cuda"))
     assert path.kernel == "math"
     reason = "q begins at an element that is no multiple of 4 of its storage"
     assert path.refused[1] == ("efficient", (reason,))
@@ -350,7 +350,7 @@ def test_cuda_offsets():
 
 def test_cudnn_comes_last_on_most_devices():
     """Off Hopper and Blackwell, cuDNN is tried after math: only without it."""
-    target = Target(device="cuda", enabled=BACKENDS - {"flash", "efficient"})
-    assert sdpa_path(call(*half()), target).kernel == "math"
-    alone = Target(device="cuda", enabled=frozenset({"cudnn"}))
+    hardware = Hardware(device="cuda", enabled=BACKENDS - {"flash", "efficient"})
+    assert sdpa_path(call(*half()), hardware).kernel == "math"
+    alone = Hardware(device="cuda", enabled=frozenset({"cudnn"}))
     assert sdpa_path(call(*half()), alone).kernel == "cudnn"

@@ -83,5 +83,5 @@ def test_cuda_takes_whole_blocks():
     sizes = enumerate((1, 512, 513))
     storages = tuple(fake_storage(at, size, "parameter", device="meta") for at, size in sizes)
     storages += (fake_storage(3, 4, "optimizer", device="cpu"),)
-    trace = fake_trace(storages=storages, ops=(), environment=fake_environment(target="cuda"))
+    trace = fake_trace(storages=storages, ops=(), environment=fake_environment(as_device="cuda"))
     assert total_of(trace).nbytes == 512 + 512 + 1024

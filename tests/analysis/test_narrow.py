@@ -58,7 +58,8 @@ def any_trace(seed: int, grad: bool = False) -> Trace:
     """Return the facts of a run of a random module."""
     dice = random.Random(seed)
     with torch.set_grad_enabled(grad):
-        return attntrace.trace(any_module(dice, 4).eval(), torch.randn(2, 5, 6)).facts
+        module = any_module(dice, 3 + (seed % 4 == 0))
+        return attntrace.trace(module.eval(), torch.randn(2, 5, 6)).facts
 
 
 def any_view(trace: Trace, dice: random.Random) -> View:
@@ -214,3 +215,11 @@ def test_what_the_footer_says():
 def test_nothing_is_said_where_nothing_is_hidden():
     """A view that every row fulfils has no such line."""
     assert "hidden" not in dict(sheet_of(nested(), View(depth=5, min_nbytes=1)).footer)
+
+
+def test_the_end_of_a_path_with_wildcards():
+    """`h.*.attn` is of any layer, wherever the layers are, and of no other module."""
+    paths = ("net.h.0.attn", "net.h.0.mlp", "net.h.1.attn", "net.bath.1.attn")
+    rows = [fake_row(n, "abcd"[n], "add", (7, 3 + n), path=path) for n, path in enumerate(paths)]
+    trace = fake_trace(tensors=tuple(rows), ops=(), storages=(), modules=())
+    assert names(trace, only=("h.*.attn",)) == "ac"

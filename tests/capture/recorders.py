@@ -199,10 +199,9 @@ def watched_state() -> tuple[Any, ...]:
     from torch.overrides import _get_current_function_mode_stack
     from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+    hooks = [name for name in vars(module) if name.startswith("_global_") and "hooks" in name]
     return (
-        len(module._global_forward_hooks),
-        len(module._global_forward_pre_hooks),
-        len(module._global_forward_hooks_always_called),
+        [len(getattr(module, name)) for name in hooks],
         tuple(_get_current_function_mode_stack()),
         tuple(_get_current_dispatch_mode_stack()),
         torch.is_grad_enabled(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import torch
 from torch import nn
@@ -77,6 +79,15 @@ def test_an_error_of_plain_python():
     assert failure.line == "batch, tokens = h.shape"
 
 
+def test_an_error_of_a_library(tmp_path, monkeypatch):
+    """The line is the author's own that called the library; its file is relative, as elsewhere."""
+    (tmp_path / "own.py").write_text("import json\n\ndef forward(x):\n    return json.loads('{')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    failure = failure_of(importlib.import_module("own").forward, torch.ones(2)).diagnosis
+    assert (failure.source, failure.line) == ("own.py:4", "return json.loads('{')")
+
+
 def test_an_error_that_the_author_caught_is_not_the_failure():
     """A failing call in a try block of the author's does not end the trace."""
 
@@ -122,3 +133,26 @@ def test_an_error_in_backward_is_where_the_author_wrote_it():
     failure = failure.diagnosis
     assert (failure.op, failure.line) == ("aten.mm.default", "return g @ torch.ones(3, 5)")
     assert [operand.shape for operand in failure.operands] == [(2, 7), (3, 5)]
+
+
+class Speechless(Exception):  # noqa: N818 - nothing of it can be shown
+    """Cannot be shown, and counts as nothing."""
+
+    def __str__(self):
+        raise LookupError
+
+    def __bool__(self):
+        return False
+
+
+def test_an_error_that_cannot_be_shown():
+    """It is the cause, and its message is what Python has for such a one."""
+
+    def forward(x):
+        raise Speechless
+
+    error = failure_of(forward, torch.ones(2))
+    assert isinstance(error.__cause__, Speechless)
+    assert (error.diagnosis.error, error.diagnosis.message) == (
+        "Speechless", "<exception str() failed>",
+    )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import wraps
@@ -13,7 +14,8 @@ import torch
 from torch import nn
 
 import attntrace
-from attntrace.capture.naming import ALONE, Expressions, Part
+from attntrace.capture.expressions import Expressions
+from attntrace.capture.targets import ALONE, Part
 
 
 def names(function, *args):
@@ -194,7 +196,7 @@ def test_where_control_flow_hands_a_value_on():
         return a, b, c, e, f, list(several(x))
 
     assert names(forward, torch.randn(3, 3)) == [
-        "a", "b", "c", "x + 5", "e", "t.sin()", "square", "kept", "t + 7", "t + 8",
+        "a", "b", "c", "x + 5", "e", "f", "square", "kept", "t + 7", "t + 8",
     ]  # fmt: skip
 
 
@@ -285,3 +287,89 @@ def test_an_expression_too_deep_for_a_name():
     """Hundreds of terms are no name: the op's stands in."""
     lines = ["f(\n", *["x +\n"] * 2000, "x)\n"]
     assert Expressions(lines).name((2, 2002, 0, 1), ALONE) is None
+
+
+class Split(nn.Module):
+    """Returns without a name what its callers name."""
+
+    def forward(self, x):
+        """Return a tensor that has no name here."""
+        return x.view(len(x), 2, -1).transpose(0, 1)
+
+
+def test_what_a_function_returns_goes_by_the_name_it_gets():
+    """Through helpers, modules, tuples and `[0]`, where the function itself gives it none."""
+    split = Split()
+
+    def rotated(q, k):
+        return q.roll(1), k.roll(2)
+
+    def either(t, which):
+        return t.sin() if which else t.cos()
+
+    def passed_on(t):
+        return torch.no_grad()(split)(t)
+
+    def forward(x):
+        heads = split(x)
+        twice = passed_on(x)
+        q, k = rotated(x, x)
+        first = rotated(x, x)[0]
+        sine, cosine = either(x, which=True), either(x, which=False)
+        return split(x) + 1, heads, twice, q, k, first, sine, cosine
+
+    assert names(forward, torch.randn(3, 4)) == [
+        *("x.view(len(x), 2, -1)", "heads", "x.view(len(x), 2, -1)", "twice"),
+        *("q", "k", "first", "k.roll(2)", "sine", "cosine"),
+        *("x.view(len(x), 2, -1)", "x.view(len(x), 2, -1).transpose(0, 1)", "split(x) + 1"),
+    ]
+
+
+def test_what_is_returned_to_others_than_the_author_keeps_its_text():
+    """What `map` and `max` call, a hook, a part of what is returned, and very deep recursion."""
+    split = Split()
+    split.register_forward_pre_hook(lambda _, args: args[0] + 1)
+
+    def forward(x):
+        out = split(x)
+        most = max([x], key=lambda t: t.abs().sum())
+        several = list(map(lambda t: t.exp(), [x]))  # noqa: C417 - the point
+        return out, most, several
+
+    assert names(forward, torch.randn(3, 4)) == [
+        *("args[0] + 1", "x.view(len(x), 2, -1)", "out"),
+        *("t.abs()", "t.abs().sum()", "t.exp()"),
+    ]
+
+    def deep(x, n):
+        return deep(x, n - 1) if n else x.cos()
+
+    assert names(lambda x: deep(x, 500), torch.randn(2)) == ["x.cos()"]
+
+
+def test_code_of_pythons_own_is_no_authors():
+    """What `copy.deepcopy` runs, as for an average of weights, stands where the author wrote it."""
+
+    def forward(x):
+        average = copy.deepcopy(x)
+        return average + 1
+
+    trace = attntrace.trace(forward, torch.randn(3))
+    assert {row.line for row in trace if row.line} == {
+        "average = copy.deepcopy(x)",
+        "return average + 1",
+    }
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["weights", "none"])
+def test_each_of_what_a_module_of_torchs_own_returns(wanted):
+    """The output of nn.MultiheadAttention and its weights go by their own targets."""
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(x):
+        out, weights = attention(x, x, x, need_weights=wanted)
+        return out, weights
+
+    trace = attntrace.trace(forward, torch.randn(2, 3, 8))
+    expected = ["out", "weights"] if wanted else ["out"]
+    assert [trace[i].name for i in trace.facts.outputs] == expected

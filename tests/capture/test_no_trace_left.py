@@ -173,3 +173,11 @@ def test_two_threads_do_not_mix():
         thread.join()
     assert [t.tensors for t in together] == [t.tensors for t in alone]
     assert [t.modules for t in together] == [t.modules for t in alone]
+
+
+@pytest.mark.parametrize("as_device", ["cpu", "cuda"])
+def test_a_run_on_meta_leaves_no_hook(as_device):
+    """What makes a run on meta speak for a device is gone afterwards, marks of hooks included."""
+    before = watched_state()
+    attntrace.run({"heads": 4, "run": {"device": "meta", "as_device": as_device}})
+    assert watched_state() == before

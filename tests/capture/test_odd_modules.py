@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
 
 import attntrace
+from tests.capture.recorders import profiled_peak
 
 HIGHER = torch.ops.higher_order
 
@@ -63,3 +66,98 @@ def test_ops_called_by_hand_are_rows():
         ("doubled", "mul.Tensor", "new"),
         ("torch.ops.aten.relu_.default(doubled)", "relu_.default", "in place"),
     ]
+
+
+class Asked(torch.Tensor):
+    """Notes what is asked of it, and refuses what a model has no need of."""
+
+    questions: ClassVar[list[str]] = []
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        cls.questions.append(func.__name__)
+        if func.__name__ in ("untyped_storage", "inverse"):
+            message = f"no {func}"
+            raise TypeError(message)
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+class Subclassed(nn.Module):
+    """A subclass among the buffers, in and out, and below a backward."""
+
+    def __init__(self):
+        super().__init__()
+        self.project = nn.Linear(5, 5)
+        self.attend = nn.MultiheadAttention(5, 1)
+        self.register_buffer("shift", torch.ones(5).as_subclass(Asked))
+
+    def forward(self, x):
+        h = self.project(x) + self.shift
+        h = self.attend(h, h, h)[0]
+        h.add_(1)
+        h.sum().backward()
+        return h.chunk(2)
+
+
+@pytest.mark.parametrize("how", ["trace", "watch"])
+def test_a_subclass_is_asked_nothing_more(how):
+    """What a class of the author's says of torch's functions is not asked for by watching."""
+    model, x = Subclassed(), torch.rand(4, 5).as_subclass(Asked)
+    Asked.questions.clear()
+    model(x)
+    unwatched = list(Asked.questions)
+    Asked.questions.clear()
+    if how == "trace":
+        trace = attntrace.trace(model, x)
+    else:
+        with attntrace.watch(model) as session:
+            model(x)
+        trace = session.trace
+    assert Asked.questions == unwatched
+    assert [row.name for row in trace if row.phase == "forward"][-2:] == [
+        "h.chunk(2)[0]",
+        "h.chunk(2)[1]",
+    ]
+
+
+def test_a_subclass_that_refuses_is_an_operand():
+    """The error is the author's own, with what it was about."""
+    with pytest.raises(attntrace.ForwardError) as failed:
+        attntrace.trace(lambda x: x.as_subclass(Asked).inverse(), torch.rand(2, 3))
+    failure = failed.value.diagnosis
+    assert isinstance(failed.value.__cause__, TypeError)
+    assert (failure.op, [operand.shape for operand in failure.operands]) == ("inverse", [(2, 3)])
+
+
+@pytest.mark.parametrize("call", [
+    nn.Linear(6, 5),
+    lambda x, weight=nn.Parameter(torch.rand(6, 5)): x @ weight.T.mT,
+    lambda x, weight=nn.Parameter(torch.rand(6, 5)): weight.chunk(2)[0].reshape(15) + x.mean(),
+])  # fmt: skip
+def test_inference_mode_picks_the_same_kernel(call):
+    """Whether a view needs a gradient decides how `matmul` runs, in inference mode, too."""
+    x = torch.rand(2, 6, 3).mT
+    with torch.inference_mode():
+        expected = call(x)
+        assert torch.equal(attntrace.trace(call, x).output, expected)
+    with torch.enable_grad():
+        ops = [op.op for op in attntrace.trace(call, x).ops]
+    with torch.inference_mode():
+        assert [op.op for op in attntrace.trace(call, x).ops] == ops
+
+
+def test_numbers_that_autograd_keeps_inside_a_call():
+    """Attention scales its query by a number inside of one call: it counts as it does in a block."""
+    model = nn.Sequential(*[nn.MultiheadAttention(6, 2) for _ in range(3)])
+
+    def forward(x):
+        for layer in model:
+            x = layer(x, x, x)[0]
+        return x
+
+    x = torch.rand(4, 6)
+    peaks = profiled_peak(lambda: forward(x))
+    with attntrace.watch() as session:
+        forward(x)
+    assert attntrace.trace(forward, x).memory.peak_nbytes in peaks
+    assert session.trace.memory.peak_nbytes in peaks

@@ -88,7 +88,7 @@ def test_a_module_of_ones_own_is_predicted(module, shape, dtype, training):
             x = torch.ones(shape, device=device, dtype=dtype)
             traces.append(attntrace.trace(subject, x))
     real, meta = traces
-    assert meta.facts.environment.target == "cpu"
+    assert meta.facts.environment.as_device == "cpu"
     check(real, meta)
 
 
@@ -125,7 +125,7 @@ def test_an_error_on_meta_is_the_error_of_the_call():
 )
 def test_as_cuda_the_kernel_is_that_of_a_gpu(given, kernel):
     """On an A100: flash for 16 bits without a mask, efficient for the rest, math for float64."""
-    run = {**given.get("run", {}), "device": "meta", "target": "cuda", "grad": True}
+    run = {**given.get("run", {}), "device": "meta", "as_device": "cuda", "grad": True}
     spec = layer(chan=64, heads=4, attention={"impl": "sdpa"}, **{**given, "run": run})
     trace = attntrace.run(spec)
     names = [record.op.split(".")[1] for record in trace.ops]
@@ -137,7 +137,7 @@ def test_as_cuda_the_kernel_is_that_of_a_gpu(given, kernel):
 def test_as_cuda_dropout_keeps_a_mask_of_bools():
     """One kernel on a GPU, which keeps a byte an element; on a CPU the noise is of the dtype."""
     run = {"mode": "train", "grad": True, "device": "meta"}
-    spec = layer(attention={"dropout": 0.1}, run={**run, "target": "cuda"})
+    spec = layer(attention={"dropout": 0.1}, run={**run, "as_device": "cuda"})
     ops = [
         record for record in attntrace.run(spec).ops if record.op == "aten.native_dropout.default"
     ]

@@ -40,7 +40,7 @@ def rows(text):
         ),
         ({"mask": "none,[causal,padding]"}, ["mask none", "mask causal,padding"]),
         ({"kv_heads": "1, 2"}, ["kv-heads 1", "kv-heads 2"]),
-        ({"target": "cpu,cuda"}, ["as cpu", "as cuda"]),
+        ({"as_device": "cpu,cuda"}, ["as cpu", "as cuda"]),
         ({"sets": ["norm.kind=layernorm,rmsnorm"]}, ["norm.kind layernorm", "norm.kind rmsnorm"]),
         ({"sets": ["image.kernels=[7,3,3],[5,3]"]}, ["image.kernels [7,3,3]", "image.kernels [5,3]"]),
         ({"files": ["gpt2", "a.yaml"]}, ["gpt2", "a.yaml"]),

@@ -73,9 +73,9 @@ def test_the_table(invoke):
     ]  # fmt: skip
 
 
-def test_what_it_prints(process):
+def test_what_it_prints(invoke):
     """What the user's code prints while it is imported, built and run is no part of the result."""
-    ended = process(*OWN, "--input", "2,3,8", "--format", "json")
+    ended = invoke(*OWN, "--input", "2,3,8", "--format", "json")
     assert ended.code == 0
     assert json.loads(ended.out)["subject"] == "Block"
     assert ended.err == "imported\nbuilt\nrun\n"
@@ -238,7 +238,7 @@ def test_the_flags_of_a_run(invoke):
     """Device, number format, mode, backward, optimizer and measuring work on code of one's own."""
     args = (*OWN, "--input", "2,3,8", "--format", "json")
     meta = json.loads(invoke(*args, "--device", "meta", "--as", "cuda").out)
-    assert (meta["environment"]["device"], meta["environment"]["target"]) == ("meta", "cuda")
+    assert (meta["environment"]["device"], meta["environment"]["as_device"]) == ("meta", "cuda")
     trained = json.loads(
         invoke(*args, "--train", "--grad", "--optimizer", "sgd-momentum", "--dtype", "float64").out
     )
@@ -280,11 +280,46 @@ def test_completion(here):
     assert complete.targets("sub/more.py:") == ["sub/more.py:f"]
 
 
-@pytest.mark.parametrize("args", [["my.py"], ["none.py:Block"], ["my.py:Block", "--show-config"]])
-def test_torch_is_not_imported(args, process):
-    """What is wrong with the settings, and their display, do not wait for torch."""
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["my.py"],
+        ["none.py:Block"],
+        ["broken.py:Block", "--init", "dim=8"],
+        ["my.py:Block", "--init", "dim=[8"],
+        ["broken.yaml"],
+        ["my.py:Block", "--show-config"],
+    ],
+    ids=" ".join,
+)
+def test_torch_is_not_imported(args, process, here):
+    """What is wrong with the files or the settings, and their display, do not wait for torch."""
+    (here / "broken.py").write_text("class Block(:\n")
+    (here / "broken.yaml").write_text("target: my.py:Block\ninit: {dim: [8\n")
     probe = (
         "import sys\nfrom attntrace.cli import main\n"
         "try:\n    main()\nfinally:\n    print('torch' in sys.modules, file=sys.stderr)"
     )
     assert process("run", *args, python=("-c", probe)).err.splitlines()[-1] == "False"
+
+
+def test_code_that_runs_backward(invoke, here):
+    """Without --grad torch refuses it, and the flag is said; with it, the step is followed."""
+    (here / "step.py").write_text(
+        "import torch\n\ndef make():\n    w = torch.nn.Linear(4, 4)\n"
+        "    return lambda x: w(x).sum().backward(), (torch.ones(2, 4),)\n"
+    )
+    ended = invoke("run", "step.py:make")
+    assert ended.code == 3
+    assert "attntrace: note: code that runs backward needs --grad\n" in ended.err
+    ended = invoke("run", "step.py:make", "--grad")
+    assert (ended.code, ended.err) == (0, "")
+
+
+def test_what_only_a_target_has_without_one(invoke, here):
+    """A file that forgot its target is told so, not that it should be a block."""
+    (here / "no.yaml").write_text("init: {dim: 8}\n")
+    assert invoke("run", "no.yaml").err == problems(
+        "no.yaml:1:1: 'init' is for code of your own, and there is no target; add target: "
+        "file.py:Name"
+    )

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 import attntrace
-from attntrace.capture.collector import WhileAny
 from attntrace.capture.compiled import RAN_EAGERLY
+from attntrace.capture.process import WhileAny
 
 
 class Counter:

@@ -35,9 +35,9 @@ def test_a_gpu_runs_other_kernels_than_a_cpu():
     kernels = {}
     for target in ("cpu", "cuda"):
         trace = attntrace.run(
-            {**given, "run": {**given["run"], "device": "meta", "target": target}}
+            {**given, "run": {**given["run"], "device": "meta", "as_device": target}}
         )
-        assert trace.facts.environment.target == target
+        assert trace.facts.environment.as_device == target
         kernels[target] = [op.op for op in trace.ops if "attention" in op.op]
     assert kernels == {
         "cpu": ["aten._scaled_dot_product_flash_attention_for_cpu.default"],

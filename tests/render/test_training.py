@@ -182,7 +182,7 @@ def test_a_peak_in_the_step_of_the_optimizer():
 
 @pytest.mark.parametrize(
     "environment",
-    [fake_environment(target="cuda", device="meta"), fake_environment(device="cuda:1")],
+    [fake_environment(as_device="cuda", device="meta"), fake_environment(device="cuda:1")],
 )
 def test_cuda_counts_in_blocks(environment):
     """On CUDA the peak is made of whole blocks of the allocator, and the footer says so."""

@@ -22,7 +22,7 @@ def test_nothing_given_is_the_layer_of_the_article():
     assert (spec.masks, spec.positions_on, spec.map) == ((), "none", (10, 10))
     assert spec.run.model_dump() == {
         "device": "cpu",
-        "target": None,
+        "as_device": None,
         "dtype": "float32",
         "seed": 0,
         "mode": "eval",

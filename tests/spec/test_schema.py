@@ -173,3 +173,41 @@ def test_what_the_loader_refuses_is_not(document):
     """A document with a setting that the loader refuses is not valid."""
     assert not loads(document)
     assert not VALIDATOR.is_valid(document)
+
+
+OF_TARGETS = [
+    {"target": "model.py:Net"},
+    {"target": "hf:config.json", "init": {"num_hidden_layers": 2}, "run": {"device": "meta"}},
+    {
+        "target": "model.py:Net",
+        "init": None,
+        "inputs": {"x": ["batch", 16], "mask": {"shape": [2, 8], "dtype": "bool"}, "n": 5},
+        "sizes": {"batch": 3},
+        "run": {"mode": "train", "grad": True},
+    },
+    {"target": "model.py:Net", "inputs": ["2,16", [2, 16]], "torch_dtype": "float64"},
+    {"target": "a.b:Net", "init.dim": 16, "inputs.x": "2,16", "sizes.n": 3, "run.seed": 3},
+]
+NO_TARGETS = [
+    {"init": {"dim": 16}},
+    {"inputs.x": "2,16"},
+    {"target": 3},
+    {"target": "model.py:Net", "heads": 4},
+    {"target": "model.py:Net", "attention": {"impl": "sdpa"}},
+    {"target": "model.py:Net", "input": {"x": "2,16"}},
+    {"target": "model.py:Net", "init": [16]},
+    {"target": "model.py:Net", "sizes": {"batch": 0}},
+    {"target": "model.py:Net", "run": {"device": "gpu"}},
+]
+
+
+@pytest.mark.parametrize("document", OF_TARGETS, ids=str)
+def test_a_file_with_a_target_is_valid(document):
+    """No key of a file with a target of the user's own is underlined in an editor."""
+    VALIDATOR.validate(document)
+
+
+@pytest.mark.parametrize("document", NO_TARGETS, ids=str)
+def test_what_only_a_target_or_only_a_block_has_is_not_valid_elsewhere(document):
+    """A block has no inputs, code of the user's own no heads, and a size is a whole number."""
+    assert not VALIDATOR.is_valid(document)

@@ -68,10 +68,21 @@ def test_what_is_a_target(text, means_code):
     assert asks_for_subject(text) is means_code
 
 
+def test_a_file_that_is_no_python(here):
+    """A file that cannot be parsed is refused where it stands, with a name or without."""
+    (here / "bad.py").write_text("x = '\\d'\ndef f(:\n")
+    (here / "null.py").write_bytes(b"x = 3\0")
+    message = "bad.py:2 is no Python: invalid syntax: def f(:"
+    assert refused("bad.py:f") == [f"bad.py:f: {message}"]
+    assert refused("bad.py") == [f"bad.py: {message}"]
+    (null,) = refused("null.py:f")
+    assert null.endswith("source code string cannot contain null bytes")
+
+
 def test_a_yaml_with_a_target(here):
     """A YAML file is a subject where it has a target at its top, wherever it stands."""
     (here / "own.yaml").write_text("{run: {seed: 3}, target: 'my.py:Block'}")
-    (here / "block.yaml").write_text("run: {target: cuda}")
+    (here / "block.yaml").write_text("run: {as_device: cuda}")
     (here / "broken.yaml").write_text("target: [")
     names = ["own.yaml", "block.yaml", "broken.yaml", "none.yaml"]
     assert [asks_for_subject(name) for name in names] == [True, False, False, False]
@@ -172,11 +183,10 @@ def test_a_file_that_lacks_something(file, problem):
 
 
 def test_a_file_that_has_nothing_to_run(here):
-    """Of a file without a class or function, or one that is not Python, no name is suggested."""
-    for text in ("x = 3\n", "def f(:\n"):
-        (here / "none.py").write_text(text)
-        message = "none.py: which? Name a module, or a function of none.py, as in none.py:Name"
-        assert refused("none.py") == [message]
+    """Of a file without a class or function no name is suggested."""
+    (here / "none.py").write_text("x = 3\n")
+    message = "none.py: which? Name a module, or a function of none.py, as in none.py:Name"
+    assert refused("none.py") == [message]
 
 
 def test_every_problem_at_once(here):
@@ -192,7 +202,7 @@ def test_every_problem_at_once(here):
         "run:\n"
         "  devise: cpu\n"
         "  seed: -1\n"
-        "  target: cuda\n"
+        "  as_device: cuda\n"
     )
     assert refused(
         "own.yaml",
@@ -250,7 +260,7 @@ def test_every_problem_at_once(here):
             ),
         ),
         (
-            {"run.target": "cuda"},
+            {"run.as_device": "cuda"},
             (
                 "--as cuda: only a run on meta speaks for another device: device cpu as cuda would "
                 "still be cpu; set device meta (--device meta --as cuda), or device cuda"
@@ -287,3 +297,10 @@ def test_a_spec_takes_no_target(here):
     for file, where in (("my.py:Block", "my.py:Block"), ("own.yaml", "own.yaml:2:1")):
         with pytest.raises(SettingsError, match=f"^{re.escape(f'{where}: {ONLY_RUN}')}$"):
             load(file)
+
+
+def test_a_config_beside_a_yaml_file(here):
+    """A config.json that a YAML file names lies where the YAML file does, as a .py file would."""
+    (here / "sub").mkdir()
+    (here / "sub" / "net.yaml").write_text("target: hf:tiny/config.json")
+    assert load_subject(here / "sub" / "net.yaml").spec.target == f"hf:{here}/sub/tiny/config.json"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attntrace.spec.document import parse_value
-from attntrace.spec.subject.tensors import DTYPES, FILLS, TensorOf, tensors_of, wanted
+from attntrace.spec.subject.tensors import DTYPES, FILLS, TensorOf, quoted, tensors_of, wanted
 
 DIMS = st.lists(
     st.one_of(
@@ -134,3 +134,24 @@ def test_tensors_in_a_structure():
     """Tensors are found in lists and mappings of lists."""
     asked = wanted({"a": [[2], "int64[3]"], "b": {"c": "4,", "d": 0.5}})
     assert [tensor.dims for tensor in tensors_of(asked)] == [(2,), (3,), (4,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("int64[2,128]", "int64[2,128]"),
+        ("{ids: int64[2, 8], mask: ones(2,8)}", '{ids: "int64[2, 8]", mask: "ones(2,8)"}'),
+        ("{ids: zeros(int64[b]), n: 3}", '{ids: "zeros(int64[b])", n: 3}'),
+        ("[torch.int64[2], [2,3], 'ones(2)']", "[\"torch.int64[2]\", [2,3], 'ones(2)']"),
+        ("[[int8[2], x], {y: [2, 3]}]", '[["int8[2]", x], {y: [2, 3]}]'),
+    ],
+)
+def test_shapes_between_braces(text, read):
+    """A shape with brackets of its own needs no quotes in a mapping or a list."""
+    assert quoted(text) == read
+
+
+def test_a_shape_that_a_mapping_takes_apart():
+    """Of {x: 2,128} YAML makes two keys: it is refused, not passed on."""
+    with pytest.raises(ValueError, match="between braces has brackets, such as"):
+        wanted({"x": 2, 128: None})

@@ -188,7 +188,7 @@ def test_nothing_is_left_behind(write, run):
         ),
         ("import sys\nsys.exit(3)\n", "it ended Python with sys.exit(3)\n  bad.py:2: sys.exit(3)"),
         ("raise SystemExit\n", "it ended Python with sys.exit()\n  bad.py:1: raise SystemExit"),
-        ("x = 1\ndef f(:\n", "SyntaxError: invalid syntax\n  bad.py:2: def f(:"),
+        ("import broken\n", "SyntaxError: invalid syntax\n  broken.py:2: def f(:"),
         (
             "import nowhere_to_be\n",
             "ModuleNotFoundError: No module named 'nowhere_to_be'\n  bad.py:1: import nowhere_to_be",
@@ -201,7 +201,7 @@ def test_nothing_is_left_behind(write, run):
 )
 def test_a_file_that_cannot_be_imported(code, message, write, refused):
     """What an import raises is told with the innermost line of the user's own, and no traceback."""
-    write(bad=code, near="# one\n1 / 0\n")
+    write(bad=code, near="# one\n1 / 0\n", broken="x = 1\ndef f(:\n")
     kind, text = refused("bad.py:f")
     assert kind == "BuildError"
     assert text.startswith("bad.py could not be imported: ")
@@ -242,3 +242,23 @@ def test_a_package_that_is_another(write, refused):
         r"other torch is",
         text,
     )
+
+
+def test_code_that_reads_the_command_line(write, run, monkeypatch):
+    """It finds none of our words, when it is imported, built and run; then they are back."""
+    words = ["attntrace", "run", "code.py:make", "--grad"]
+    monkeypatch.setattr(sys, "argv", words)
+    write(
+        code="""
+        import sys
+        import torch
+
+        SEEN = [list(sys.argv)]
+
+        def make():
+            SEEN.append(list(sys.argv))
+            return lambda x: torch.ones(*map(len, (*SEEN, sys.argv))), (1,)
+        """
+    )
+    assert run("code.py:make", inputs=["2,"]).output.shape == (1, 1, 1)
+    assert sys.argv is words

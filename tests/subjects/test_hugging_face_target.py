@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
 import sys
 
 import pytest
@@ -212,17 +211,12 @@ def test_what_transformers_cannot_build_is_a_build_error(config_of):
         hugging_face.recipe(path, {"attn_implementation": "sdpa"})
 
 
-def test_without_transformers_the_message_says_what_to_install():
+def test_without_transformers_the_message_says_what_to_install(monkeypatch):
     """The extra is optional."""
-    code = (
-        "import sys; sys.modules['transformers'] = None\n"
-        "from attntrace.subjects import hugging_face\n"
-        "try: hugging_face.recipe('config.json')\n"
-        "except hugging_face.SettingsError as error: print(error)"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    wanted = "hf: needs transformers: pip install 'attntrace[transformers]'\n"
-    assert ran.stdout == wanted
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(SettingsError) as caught:
+        hugging_face.recipe("config.json")
+    assert str(caught.value) == "hf: needs transformers: pip install 'attntrace[transformers]'"
 
 
 def test_the_oldest_version_is_that_of_the_extra():

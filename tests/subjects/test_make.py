@@ -288,3 +288,66 @@ def test_a_target_is_not_built(write):
     message = "^target: code of your own is run alone, not built: attntrace.run$"
     with pytest.raises(attntrace.SettingsError, match=message):
         attntrace.build("code.py:Block")
+
+
+def test_a_function_that_returns_a_function(write, run):
+    """What a factory returns is run, a training step that holds its module, too."""
+    write(
+        step="""
+        import torch
+
+        def make():
+            net = torch.nn.Linear(4, 4)
+
+            def one(x):
+                return net(x).sum()
+
+            return one
+        """
+    )
+    trace = run("step.py:make", inputs=["2,4"])
+    assert (trace.facts.subject, trace.output.shape) == ("one", ())
+
+
+def test_the_settings_are_in_the_facts(write, run):
+    """What was said is in the JSON, as JSON has it; what the code itself decides is not."""
+    write(
+        code="class A:\n    def __init__(self, a, b):\n        pass\n    def __call__(self, x):\n        return x + 1"
+    )
+    settings = {"init": {"a": float("inf"), "b": {1: object()}}, "inputs": {"x": "n,2"}}
+    trace = run("code.py:A", sizes={"n": 3}, run={"mode": "train"}, **settings)
+    assert attntrace.Trace.from_json(trace.to_json()).facts.spec == {
+        "target": "code.py:A",
+        "init": {"a": ".inf", "b": {"1": "object"}},
+        "inputs": {"x": "n,2"},
+        "sizes": {"n": 3},
+        "run": {"as_device": None, "seed": 0, "mode": "train", "grad": False, "optimizer": "none"},
+    }
+
+
+@pytest.mark.parametrize("returned", ["loss", "loss.detach()"])
+@pytest.mark.parametrize("optimizer", ["none", "sgd"])
+def test_code_that_runs_backward_itself(returned, optimizer, write, run):
+    """It is followed once; that its graph is gone then is a note, and an optimizer still steps."""
+    write(
+        step=f"""
+        import torch
+
+        class Step(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.net = torch.nn.Linear(4, 4)
+
+            def forward(self, x):
+                loss = self.net(x).pow(2).sum()
+                loss.backward()
+                return {returned}
+        """
+    )
+    settings = {"grad": True, "optimizer": optimizer}
+    trace = run("step.py:Step", inputs=["2,4"], run=settings)
+    note = "the code runs backward itself: nothing more was followed from what it returned"
+    assert (note in trace.facts.notes) == (returned == "loss")
+    assert sum(row.op in {"MmBackward0", "AddmmBackward0"} for row in trace) == 1
+    steps = [row.name for row in trace if row.op == "SGD"]
+    assert steps == (["weight", "bias"] if optimizer == "sgd" else [])

@@ -48,7 +48,7 @@ class SdpaCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Hardware:
     """Where a call runs. With a cuDNN of 9.15 or older (wheels of CUDA 12), leave `cudnn` out."""
 
     device: Literal["cpu", "cuda"]

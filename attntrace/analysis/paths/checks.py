@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attntrace.analysis.paths.call import Operand, SdpaCall, Target
+from attntrace.analysis.paths.call import Hardware, Operand, SdpaCall
 
-Check = Callable[[SdpaCall, Target], str | None]
+Check = Callable[[SdpaCall, Hardware], str | None]
 
 
-def four_axes(call: SdpaCall, _: Target) -> str | None:
+def four_axes(call: SdpaCall, _: Hardware) -> str | None:
     """q, k and v have four dimensions."""
     ranks = [len(operand.shape) for _, operand in call.qkv]
     if ranks == [4, 4, 4]:
@@ -22,17 +22,17 @@ def four_axes(call: SdpaCall, _: Target) -> str | None:
     return f"q, k and v have {ranks[0]}, {ranks[1]} and {ranks[2]} dimensions, not 4"
 
 
-def no_dropout(call: SdpaCall, _: Target) -> str | None:
+def no_dropout(call: SdpaCall, _: Hardware) -> str | None:
     """The CPU kernel drops nothing out."""
     return f"dropout is {call.dropout} and the CPU kernel has none" if call.dropout > 0 else None
 
 
-def no_mask(call: SdpaCall, _: Target) -> str | None:
+def no_mask(call: SdpaCall, _: Hardware) -> str | None:
     """CUDA's flash kernel knows `is_causal` and no mask."""
     return "a mask is given and the kernel takes none" if call.mask else None
 
 
-def mask_shape(call: SdpaCall, _: Target) -> str | None:
+def mask_shape(call: SdpaCall, _: Hardware) -> str | None:
     """A mask is 2-D or 4-D, each axis whole or 1, and does not require grad, in any grad mode."""
     mask = call.mask
     if mask is None:
@@ -51,25 +51,25 @@ def mask_shape(call: SdpaCall, _: Target) -> str | None:
 # Heads
 
 
-def heads(call: SdpaCall, target: Target) -> str | None:
+def heads(call: SdpaCall, hardware: Hardware) -> str | None:
     """One batch size; heads are the same, or grouped with as many of v as of k."""
     _, k, v = _head_counts(call)
     if call.enable_gqa and k != v:
         return _batches(call) or f"k has {k} heads and v has {v}"
-    return heads_of_each(call, target)
+    return heads_of_each(call, hardware)
 
 
-def heads_of_each(call: SdpaCall, target: Target) -> str | None:
+def heads_of_each(call: SdpaCall, hardware: Hardware) -> str | None:
     """One batch size; heads are the same, or those of k and of v each divide those of q."""
     if not call.enable_gqa:
-        return same_heads(call, target)
+        return same_heads(call, hardware)
     q, k, v = _head_counts(call)
     uneven = q % k or q % v
     reason = f"{q} heads of q do not divide into {k} of k and {v} of v" if uneven else None
     return _batches(call) or reason
 
 
-def same_heads(call: SdpaCall, _: Target) -> str | None:
+def same_heads(call: SdpaCall, _: Hardware) -> str | None:
     """One batch size and one number of heads: no groups, whatever `enable_gqa` says."""
     q, k, v = _head_counts(call)
     reason = f"q, k and v have {q}, {k} and {v} heads"
@@ -94,7 +94,7 @@ def _head_counts(call: SdpaCall) -> tuple[int, int, int]:
 # Head dimension
 
 
-def same_head_dim(call: SdpaCall, _: Target) -> str | None:
+def same_head_dim(call: SdpaCall, _: Hardware) -> str | None:
     """q, k and v have one head_dim."""
     q, k, v = call.head_dims
     return None if q == k == v else f"head_dim of q, k and v is {q}, {k} and {v}"
@@ -103,22 +103,22 @@ def same_head_dim(call: SdpaCall, _: Target) -> str | None:
 # Layout
 
 
-def last_stride(call: SdpaCall, target: Target) -> str | None:
+def last_stride(call: SdpaCall, hardware: Hardware) -> str | None:
     """The last axis of q, k, v is contiguous, on CUDA that of a mask too."""
     strided = [(name, operand) for name, operand in call.qkv if operand.stride[-1] != 1]
-    return _strided(call, target, strided)
+    return _strided(call, hardware, strided)
 
 
-def last_stride_unless_one(call: SdpaCall, target: Target) -> str | None:
+def last_stride_unless_one(call: SdpaCall, hardware: Hardware) -> str | None:
     """As `last_stride`, but a head_dim of 1 may have any stride: it is padded."""
     if call.head_dims[0] == 1:
-        return _strided(call, target, [])
-    return last_stride(call, target)
+        return _strided(call, hardware, [])
+    return last_stride(call, hardware)
 
 
-def _strided(call: SdpaCall, target: Target, strided: list[tuple[str, Operand]]) -> str | None:
+def _strided(call: SdpaCall, hardware: Hardware, strided: list[tuple[str, Operand]]) -> str | None:
     """Return a reason that names each strided operand."""
-    if target.device == "cuda" and call.mask and call.mask.stride[-1] != 1:
+    if hardware.device == "cuda" and call.mask and call.mask.stride[-1] != 1:
         strided = [*strided, ("mask", call.mask)]
     named = ", ".join(f"{operand.stride[-1]} in {name}" for name, operand in strided)
     return f"the stride of the last axis is {named}, not 1" if named else None
@@ -128,7 +128,7 @@ def dtypes(*allowed: str) -> Check:
     """Return a check of the dtype."""
     listed = ", ".join(allowed[:-1]) + " or " * (len(allowed) > 1) + allowed[-1]
 
-    def check(call: SdpaCall, _: Target) -> str | None:
+    def check(call: SdpaCall, _: Hardware) -> str | None:
         return None if call.q.dtype in allowed else f"{call.q.dtype} is not {listed}"
 
     return check

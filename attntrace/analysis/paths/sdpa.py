@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from attntrace.analysis.paths import checks, cuda_checks
-from attntrace.analysis.paths.call import Backend, Choice, SdpaCall, Target
+from attntrace.analysis.paths.call import Backend, Choice, Hardware, SdpaCall
 
 _CPU: Mapping[Backend, Sequence[checks.Check]] = {
     "flash": (
@@ -61,27 +61,27 @@ _CUDA: Mapping[Backend, Sequence[checks.Check]] = {
 }
 
 
-def sdpa_path(call: SdpaCall, target: Target) -> Choice:
+def sdpa_path(call: SdpaCall, hardware: Hardware) -> Choice:
     """Return the kernel of a call, with the reasons against each kernel that torch tries before.
 
     The call must be one that `scaled_dot_product_attention` takes: q, k, v of one dtype, of two
     dimensions or more, and a mask of two or more.
     """
-    rules = _CPU if target.device == "cpu" else _CUDA
+    rules = _CPU if hardware.device == "cpu" else _CUDA
     refused: list[tuple[Backend, tuple[str, ...]]] = []
-    for backend in _order(target):
-        reasons = _empty(call) or _refusals(backend, rules[backend], call, target)
+    for backend in _order(hardware):
+        reasons = _empty(call) or _refusals(backend, rules[backend], call, hardware)
         if not reasons:
             return Choice(kernel=backend, refused=tuple(refused))
         refused.append((backend, reasons))
     return Choice(kernel="none", refused=tuple(refused))
 
 
-def _order(target: Target) -> tuple[Backend, ...]:
+def _order(hardware: Hardware) -> tuple[Backend, ...]:
     """Return the backends in the order that torch tries them (`priority_order`)."""
-    if target.device == "cpu":
+    if hardware.device == "cpu":
         return ("flash", "math")
-    major, minor = target.capability
+    major, minor = hardware.capability
     if major in (9, 10) and minor in (0, 3):
         return ("cudnn", "flash", "efficient", "math")
     return ("flash", "efficient", "math", "cudnn")
@@ -93,11 +93,11 @@ def _empty(call: SdpaCall) -> tuple[str, ...]:
 
 
 def _refusals(
-    backend: Backend, rules: Sequence[checks.Check], call: SdpaCall, target: Target
+    backend: Backend, rules: Sequence[checks.Check], call: SdpaCall, hardware: Hardware
 ) -> tuple[str, ...]:
     """Return all that speaks against a backend. The rules read four axes, so rank comes first."""
-    if backend not in target.enabled:
+    if backend not in hardware.enabled:
         return (f"the {backend} kernel is switched off",)
-    if rules and (reason := checks.four_axes(call, target)):
+    if rules and (reason := checks.four_axes(call, hardware)):
         return (reason,)
-    return tuple(reason for rule in rules if (reason := rule(call, target)))
+    return tuple(reason for rule in rules if (reason := rule(call, hardware)))

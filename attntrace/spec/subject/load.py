@@ -15,7 +15,8 @@ from attntrace.spec.load import from_flag, from_sets
 from attntrace.spec.problems import placed
 from attntrace.spec.subject.check import check_subject, sizes_named
 from attntrace.spec.subject.model import Subject
-from attntrace.spec.target import code_of, is_target
+from attntrace.spec.subject.tensors import quoted
+from attntrace.spec.target import HF, code_of, is_target
 
 _NAMED = re.compile(r"([A-Za-z_][\w.]*)=(.*)", re.DOTALL)
 _SUCH_AS = {"init": "dim=64", "size": "batch=13", "input": "x=2,128,512"}
@@ -112,7 +113,10 @@ def _from_file(file: str | Path | None, problems: list[Problem]) -> list[Setting
 
 def _beside(setting: Setting, folder: Path) -> Setting:
     """Return a setting of a YAML file: a file that it names lies where the YAML file does."""
-    code = code_of(str(setting.value)) if setting.path == "target" else None
+    text = str(setting.value) if setting.path == "target" else ""
+    if text.startswith(HF):
+        return replace(setting, value=f"{HF}{folder / text.removeprefix(HF)}")
+    code = code_of(text)
     if code is None or code.file is None or code.file.is_absolute():
         return setting
     end = f":{code.name}" if code.name else ""
@@ -157,7 +161,7 @@ def _value(
 ) -> Iterator[Setting]:
     where = f"--{flag} {text}"
     try:
-        read = parse_value(value)
+        read = parse_value(quoted(value) if flag == "input" else value)
     except ValueError as error:
         problems.append(Problem(path, f"the value is not YAML: {error}", where))
         return

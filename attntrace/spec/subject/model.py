@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from typing import Any
 
@@ -11,6 +12,9 @@ from attntrace.spec.component import Component, Size
 from attntrace.spec.document import parse_value
 from attntrace.spec.run import RunSpec
 from attntrace.spec.subject.tensors import TensorOf, wanted
+
+AS_LEFT = ("device", "mode", "dtype")
+"""What the user's own code decides where nobody else does."""
 
 
 class Subject(Component):
@@ -38,6 +42,21 @@ class Subject(Component):
         """Whether a setting of the run section was given."""
         return name in self.run.model_fields_set
 
+    def settings(self) -> dict[str, Any]:
+        """Return all of it as JSON has it; what the user's own code decides is not there.
+
+        A value that JSON has no word for is the text that YAML has for it, else its type's name.
+        """
+        run = self.run.model_dump(mode="json")
+        left = [name for name in run if name == "checkpoint" or self._is_left(name)]
+        said = {name: value for name, value in run.items() if name not in left}
+        parts = {name: plain(getattr(self, name)) for name in ("target", "init", "inputs", "sizes")}
+        return {**parts, "run": said}
+
+    def _is_left(self, name: str) -> bool:
+        """Whether a setting of the run section is as the user's own code leaves it."""
+        return name in AS_LEFT and not self.says(name)
+
     def command(self, *more: str) -> str:
         """Return a command line that runs the same target, with more arguments."""
         parts = {"--init": self.init, "--input": self.inputs, "--size": self.sizes}
@@ -48,6 +67,17 @@ class Subject(Component):
             for word in (flag, flow(value) if name.isdigit() else f"{name}={flow(value)}")
         ]
         return shlex.join(["attntrace", "run", self.target, *given, *more])
+
+
+def plain(value: Any) -> Any:
+    """Return a value of a setting as JSON has it."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else flow(value)
+    return value if value is None or isinstance(value, str | int) else type(value).__name__
 
 
 def flow(value: Any) -> str:

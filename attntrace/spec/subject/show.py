@@ -6,10 +6,7 @@ from collections.abc import Iterator
 
 from attntrace.spec.fields import members
 from attntrace.spec.subject.load import LoadedSubject
-from attntrace.spec.subject.model import flow
-
-_AS_LEFT = ("device", "mode", "dtype")
-"""What the user's own code decides where nobody else does."""
+from attntrace.spec.subject.model import AS_LEFT, flow
 
 
 def show_subject(loaded: LoadedSubject) -> str:
@@ -32,7 +29,7 @@ def _lines(loaded: LoadedSubject) -> Iterator[tuple[str, str]]:
     yield "run:", ""
     for field in members("run"):
         value = getattr(spec.run, field.name)
-        unsaid = field.name in _AS_LEFT and not spec.says(field.name)
+        unsaid = field.name in AS_LEFT and not spec.says(field.name)
         if value is not None and field.name != "checkpoint" and not unsaid:
             yield f"  {field.name}: {flow(value)}", _why(loaded, field.path)
 

@@ -35,6 +35,9 @@ _PLAIN = re.compile(rf"\s*{_SIZE}\s*(?:,\s*{_SIZE}\s*)*(?:,\s*{_SIZE}|,)\s*")
 _FORMAT = re.compile(rf"\s*(?P<dtype>[\w.]+)?\s*\[(?P<sizes>{_SIZES})\]\s*")
 _FILL = re.compile(r"\s*(?P<fill>[A-Za-z_]\w*)\s*\((?P<inside>.*)\)\s*")
 _ALMOST = re.compile(r"\s*(?:[\w.]*\s*\[.*\]|-?\d+\s*(?:,\s*-?[\w.*]+\s*)+)\s*")
+_QUOTED = re.compile(
+    r"""("[^"]*"|'[^']*')|((?:torch\.)?[A-Za-z_]\w*(?:\[[^\[\]{}:"']*\]|\((?:[^()\[\]{}:"']|\[[^\[\]]*\])*\)))"""
+)
 KEYS = ("shape", "dtype", "fill")
 Dim = int | str
 """A size, a name of one, or a product of both such as "heads*head_dim"."""
@@ -90,6 +93,16 @@ def wanted(value: Any) -> Any:
     return _of_mapping(value) if isinstance(value, Mapping) else value
 
 
+def quoted(text: str) -> str:
+    """Return YAML between brackets with quotes around the shapes that it would take apart.
+
+    {ids: int64[2,128], mask: ones(2,128)} is {ids: "int64[2,128]", mask: "ones(2,128)"}.
+    """
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    return _QUOTED.sub(lambda found: found[1] or f'"{found[2]}"', text)
+
+
 def tensors_of(value: Any) -> Iterator[TensorOf]:
     """Yield the tensors that are wanted in a structure."""
     if isinstance(value, TensorOf):
@@ -127,9 +140,11 @@ def _filled(fill: str, inside: str) -> TensorOf:
     return TensorOf(_dims(shape["sizes"]), _dtype(shape["dtype"]), fill)
 
 
-def _of_mapping(value: Mapping[str, Any]) -> Any:
+def _of_mapping(value: Mapping[Any, Any]) -> Any:
     if set(value) == {"value"}:
         return value["value"]
+    if any(isinstance(key, int) and item is None for key, item in value.items()):
+        raise ValueError("a shape between braces has brackets, such as {x: [2, 128]}")
     if "shape" not in value or not set(value) <= set(KEYS):
         return {key: wanted(item) for key, item in value.items()}
     shape = value["shape"]

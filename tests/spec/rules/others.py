@@ -21,8 +21,8 @@ CASES = [
     ),
     Case(
         "a target of a run that is not on meta",
-        {"run": {"device": "cpu", "target": "cuda"}},
-        "run.target",
+        {"run": {"device": "cpu", "as_device": "cuda"}},
+        "run.as_device",
         (
             "only a run on meta speaks for another device: device cpu as cuda would still be cpu; "
             "set device meta (--device meta --as cuda), or device cuda"

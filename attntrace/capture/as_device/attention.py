@@ -1,4 +1,4 @@
-"""`scaled_dot_product_attention` by the ops that a target's C++ runs, called on meta tensors.
+"""`scaled_dot_product_attention` by the ops that a device's C++ runs, called on meta tensors.
 
 On meta torch always takes the math path: it picks a fused kernel by the device of the tensors, and
 asks no mode. So the pick is made here, by `analysis.paths`, and what follows it is written out in
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attntrace.analysis.paths import SdpaCall, Target, sdpa_path
+from attntrace.analysis.paths import Hardware, SdpaCall, sdpa_path
 from attntrace.capture.attention import ARGUMENTS, SDPA, sdpa_call
 
 aten = torch.ops.aten
@@ -38,15 +38,15 @@ class Given:
     grad: bool
 
 
-def attention_on(target: Target) -> Callable[..., Any]:
-    """Return what stands in for `scaled_dot_product_attention` on a target."""
-    kernels = _KERNELS[target.device]
+def attention_on(hardware: Hardware) -> Callable[..., Any]:
+    """Return what stands in for `scaled_dot_product_attention` on a device."""
+    kernels = _KERNELS[hardware.device]
 
     def attend(*args: Any, **kwargs: Any) -> Any:
         call = sdpa_call(*args, **kwargs)
         if call is None or not _is_taken(call):  # torch says best what is wrong with it
             return SDPA(*args, **kwargs)
-        kernel = kernels.get(sdpa_path(call, target).kernel)
+        kernel = kernels.get(sdpa_path(call, hardware).kernel)
         if kernel is None:
             return SDPA(*args, **kwargs)
         given = dict(zip(ARGUMENTS, args, strict=False))

@@ -1,8 +1,8 @@
 """A run on meta that speaks for another device: what torch decides by device is decided for it.
 
-Two layers: Python-level calls that would run other ops on the target are replaced by these ops, and
-of the ops whose meta kernel makes other outputs than the target's kernel, the outputs are made as
-the target makes them. Nothing of this is there in a run that is not on meta.
+Two layers: Python-level calls that would run other ops on that device are replaced by these ops, and
+of the ops whose meta kernel makes other outputs than that device's kernel, the outputs are made as
+the device makes them. Nothing of this is there in a run that is not on meta.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from attntrace.capture.target.pointwise import is_pointwise, pointwise
-from attntrace.capture.target.shared import ANYWHERE
+from attntrace.capture.as_device.pointwise import is_pointwise, pointwise
+from attntrace.capture.as_device.shared import ANYWHERE
 
 READ = torch.ops.aten._local_scalar_dense.default
 Calls = Mapping[Any, Callable[..., Any]]
 
 
-class TargetCalls(TorchFunctionMode):
+class DeviceCalls(TorchFunctionMode):
     """Replaces calls. It lies below the mode that watches, and sees more: also calls inside."""
 
     def __init__(self, instead: Calls) -> None:
@@ -65,8 +65,8 @@ class TargetCalls(TorchFunctionMode):
             self.on = True
 
 
-class TargetKernels:
-    """Runs ops as the target's kernels would, as far as their outputs go."""
+class DeviceKernels:
+    """Runs ops as the device's kernels would, as far as their outputs go."""
 
     def __init__(self, instead: Calls) -> None:
         self.instead = {**ANYWHERE, **instead, READ: self._read}

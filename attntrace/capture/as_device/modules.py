@@ -1,8 +1,9 @@
 """The fused paths of `nn.MultiheadAttention` and `nn.TransformerEncoderLayer`, taken on meta.
 
 Both look at the device of their weights, and on meta leave the path that they would take on the
-target. Here such a module's forward first runs on meta unnoted, and then once more as the target
-runs it: that is what is noted, and what it returns. On meta, the first run computes nothing.
+device that the run speaks for. Here such a module's forward first runs on meta unnoted, and then
+once more as that device runs it: that is what is noted, and what it returns. On meta, the first run
+computes nothing.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from attntrace.capture.fence import on_meta_too
+from attntrace.capture.as_device.mode import DeviceCalls
+from attntrace.capture.classes import watching_changes
+from attntrace.capture.fence import on_meta_too, unhook
 from attntrace.capture.hooks import ModuleWitness
-from attntrace.capture.kinds import watching_changes
 from attntrace.capture.ledger import Ledger
-from attntrace.capture.target.mode import TargetCalls
 from attntrace.capture.witnesses import KernelWitness
 
 FUSED = (nn.MultiheadAttention.forward, nn.TransformerEncoderLayer.forward)
 
 
-class TargetModules:
-    """Runs again, as the target would, what a module with a fused path has run on meta."""
+class DeviceModules:
+    """Runs again, as the device would, what a module with a fused path has run on meta."""
 
-    def __init__(self, calls: TargetCalls, kernels: KernelWitness, modules: ModuleWitness) -> None:
+    def __init__(self, calls: DeviceCalls, kernels: KernelWitness, modules: ModuleWitness) -> None:
         self.calls, self.kernels, self.modules = calls, kernels, modules
         self.ledger = kernels.ledger
         self.muted: nn.Module | None = None
@@ -49,12 +50,12 @@ class TargetModules:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Return from such a module what the target's path returns."""
+        """Return from such a module what the device's path returns."""
         hook = register_module_forward_hook(self._answer, with_kwargs=True, always_call=True)
         try:
             yield
         finally:
-            hook.remove()
+            unhook(hook)
 
     def _mute(self, module: nn.Module, args: Any) -> None:
         fused = type(module).forward in FUSED and watching_changes(module)

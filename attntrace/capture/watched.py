@@ -16,22 +16,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from attntrace.capture.collector import seldom_whole
 from attntrace.capture.compiled import compiled_notes
 from attntrace.capture.environment import environment
-from attntrace.capture.fence import keywords_of
+from attntrace.capture.fence import keywords_of, node_of, unasked
 from attntrace.capture.inputs import named_inputs
-from attntrace.capture.ledger import Ledger
+from attntrace.capture.process import seldom_whole
+from attntrace.capture.recording import Notes, Recording
 from attntrace.capture.saved import unmark
 from attntrace.capture.structure import tensors_in
-from attntrace.capture.watch import Notes, Watch
 from attntrace.record import Environment
 
 AGAIN = ("backward", "recompute")
 """Phases in which a model is called by autograd, not by the author."""
 
 
-class Call(NamedTuple):
+class ModelCall(NamedTuple):
     """A call of a model that counts, while it is under way."""
 
     module: nn.Module
@@ -41,26 +40,26 @@ class Call(NamedTuple):
     """One for each time that the module calls itself."""
 
 
-class Session:
+class Watched:
     """The watch over one block of code on one thread."""
 
     def __init__(self, models: tuple[nn.Module, ...]) -> None:
         self.models = models
-        self.watch = Watch()
-        self.watch.remarks += compiled_notes(models)
-        self.watch.ledger.marks_graph = True  # the author may call backward
+        self.recording = Recording()
+        self.recording.remarks += compiled_notes(models)
+        self.recording.ledger.marks_graph = True  # the author may call backward
         if len(models) == 1:
-            self.watch.modules.adopt(models[0])
+            self.recording.modules.adopt(models[0])
         self.outputs: dict[int, None] = {}
         """Rows of what the models returned, each once and in order."""
         self._thread = threading.get_ident()
-        self._call: Call | None = None
+        self._call: ModelCall | None = None
         self._environment: Environment | None = None
         self._attached = ExitStack()
 
     @classmethod
     @seldom_whole()
-    def begin(cls, models: tuple[nn.Module, ...]) -> Session:
+    def begin(cls, models: tuple[nn.Module, ...]) -> Watched:
         """Begin to watch. Raises AttntraceError where this thread is watched already."""
         session = cls(models)
         session._attach()
@@ -70,25 +69,26 @@ class Session:
         with ExitStack() as attached:
             attached.enter_context(seldom_whole())
             attached.enter_context(self._entered())
-            on_meta = any(p.is_meta for model in self.models for p in model.parameters())
-            attached.enter_context(self.watch.attached("cpu" if on_meta else None, steps=True))
+            with unasked():
+                on_meta = any(p.is_meta for model in self.models for p in model.parameters())
+            attached.enter_context(self.recording.attached("cpu" if on_meta else None, steps=True))
             attached.enter_context(self._left())
             self._attached = attached.pop_all()
 
     @seldom_whole()
     def close(self, error: BaseException | None) -> Notes:
         """Stop watching, leave nothing behind, and return what was seen up to here."""
-        watch = self.watch
+        recording = self.recording
         self._attached.close()
         try:
-            unmark(_alive(watch.ledger))
-            watch.ledger.storages.close()
-            if watch.stopped.bug is not None and watch.stopped.bug is not error:
-                raise watch.stopped.bug
+            unmark(recording.ledger.alive())
+            recording.ledger.storages.close()
+            if recording.stopped.bug is not None and recording.stopped.bug is not error:
+                raise recording.stopped.bug
             where = self._environment or environment(next(iter(self.models), None), ())
-            return watch.notes(self._subject(), where, self.outputs, error)
+            return recording.notes(self._subject(), where, self.outputs, error)
         finally:
-            watch.stopped.error = None
+            recording.stopped.error = None
             self.models = ()
             self._call = None
 
@@ -126,19 +126,19 @@ class Session:
             try:
                 self._begin(module, args, keywords_of(sys._getframe(1)))
             except Exception as bug:
-                self.watch.stopped.bug = bug
+                self.recording.stopped.bug = bug
                 raise
 
     def _counts(self, module: nn.Module) -> bool:
         known = not self.models or any(module is model for model in self.models)
-        return known and self.watch.ledger.phase not in AGAIN
+        return known and self.recording.ledger.phase not in AGAIN
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.watch.enter_inputs(named_inputs(module, args, kwargs))
+        self.recording.enter_inputs(named_inputs(module, args, kwargs))
         given = [*tensors_in(args), *tensors_in(kwargs)]
-        self._call = Call(module, [tensor.grad_fn for tensor in given], [])
+        self._call = ModelCall(module, [node_of(tensor) for tensor in given], [])
         if self._environment is None:
-            rows = [self.watch.ledger.row_of(tensor) for tensor in given]
+            rows = [self.recording.ledger.row_of(tensor) for tensor in given]
             self._environment = environment(module, [row for row in rows if row is not None])
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
@@ -152,20 +152,12 @@ class Session:
         try:
             self._end(call, list(tensors_in(output)))
         except Exception as bug:
-            self.watch.stopped.bug = bug
+            self.recording.stopped.bug = bug
             raise
 
-    def _end(self, call: Call, tensors: list[Tensor]) -> None:
-        watch = self.watch
-        watch.enter_outputs(tensors)
-        self.outputs.update(dict.fromkeys(watch.ledger.rows_of(tensors)))
+    def _end(self, call: ModelCall, tensors: list[Tensor]) -> None:
+        recording = self.recording
+        recording.enter_outputs(tensors)
+        self.outputs.update(dict.fromkeys(recording.ledger.rows_of(tensors)))
         if torch.is_grad_enabled():
-            watch.enter_saved(tensors, call.made_before)
-
-
-def _alive(ledger: Ledger) -> Iterator[Tensor]:
-    """Yield the tensors that have a row and are still there."""
-    for known, _ in ledger._row_of.values():  # noqa: SLF001 - it has them anyway
-        tensor = known()
-        if tensor is not None:
-            yield tensor
+            recording.enter_saved(tensors, call.made_before)

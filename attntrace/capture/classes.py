@@ -10,7 +10,7 @@ from torch import nn
 from attntrace.capture.attention import FUSABLE
 
 
-class Kind:
+class ModuleClass:
     """What is to be known of all modules of one class."""
 
     __slots__ = ("asks", "fusable", "name", "torchs_own")

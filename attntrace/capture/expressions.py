@@ -7,10 +7,24 @@ name. Nothing here has to do with torch or with a run.
 from __future__ import annotations
 
 import ast
+import builtins
 import dis
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import CodeType
-from typing import NamedTuple
+
+from attntrace.capture.targets import (
+    ALONE,
+    Item,
+    Part,
+    assigned,
+    calls,
+    element,
+    hands_on,
+    leaf,
+    picks,
+    place,
+    reached,
+)
 
 Span = tuple[int | None, int | None, int | None, int | None]
 """First line, last line, first column, column after the last: the order of `co_positions`."""
@@ -19,26 +33,9 @@ _SYMBOLS = {
     ast.Pow: "**", ast.MatMult: "@", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^",
     ast.LShift: "<<", ast.RShift: ">>",
 }  # fmt: skip
+_BUILT_IN = frozenset(dir(builtins))
+"""Functions that call others, as `map` does, and give something else than those return."""
 _WORDED = {*dis.hasname, *dis.haslocal, *dis.hasfree, dis.opmap["BINARY_OP"]}
-
-
-class Part(NamedTuple):
-    """One of the tensors that a call returned, or one element of a tuple."""
-
-    number: int = 0
-    of: int | None = 0
-    """0 where a call returned a tensor alone, None where that is not known."""
-
-
-ALONE = Part()
-
-
-class _Item(ast.expr):
-    """An element of what an expression comes to, where the author wrote no expression for it."""
-
-    def __init__(self, value: ast.expr, number: int) -> None:
-        super().__init__()
-        self.value, self.number = value, number
 
 
 class Expressions:
@@ -109,49 +106,79 @@ class Expressions:
 
     def name(self, span: Span, part: Part) -> str | None:
         """Return what the author calls a result of the expression at `span`; None if none is."""
-        self._read(span[0] or 0, span[1] or 0)
-        node = self._at.get(span) or self._at.get((None, span[1], None, span[3]))
+        node = self._node(span)
         if node is None:
             return None
         if isinstance(node, ast.AugAssign):
             return self._text(node.target)
         try:
-            return self._text(self._target(node, part) or _element(node, part))
+            return self._text(self._target(node, part, ()) or element(node, part))
         except RecursionError:  # hundreds of terms: no name for a table
             return None
 
+    def target(self, span: Span, part: Part, steps: Sequence[Part]) -> str | None:
+        """Return the target of a call whose function returns a result; None if it has none.
+
+        `steps` lead to the result in what the function returns, the innermost first.
+        """
+        node = self._node(span)
+        if not isinstance(node, ast.expr) or calls(node, *_BUILT_IN):
+            return None
+        target = self._target(node, part, steps)
+        return None if target is None else self._text(target)
+
+    def returned(self, span: Span) -> list[Part] | None:
+        """Return the steps to an expression in what its function returns; None if it is not there."""
+        node: ast.AST | None = self._node(span)
+        steps: list[Part] = []
+        while node is not None:
+            above = self._above.get(node)
+            if isinstance(above, (ast.Return, ast.Lambda)):
+                return steps
+            if above is None or not hands_on(above, node):
+                return None
+            if isinstance(above, (ast.Tuple, ast.List)):
+                steps.append(place(node, above.elts))
+            node = above
+        return None
+
+    def _node(self, span: Span) -> ast.expr | ast.AugAssign | None:
+        self._read(span[0] or 0, span[1] or 0)
+        return self._at.get(span) or self._at.get((None, span[1], None, span[3]))
+
     def _text(self, node: ast.expr) -> str:
         """Return an expression as the author wrote it, on one line."""
-        if isinstance(node, _Item):
+        if isinstance(node, Item):
             return f"{self._text(node.value)}[{node.number}]"
         if node.lineno != node.end_lineno:
             return ast.unparse(node)
         line = self.lines[node.lineno - 1].encode()  # columns are bytes
         return line[node.col_offset : node.end_col_offset].decode()
 
-    def _target(self, node: ast.AST, part: Part) -> ast.expr | None:
+    def _target(self, node: ast.AST, part: Part, within: Sequence[Part]) -> ast.expr | None:
         """Return what a result ends up in: the target of an assignment or of a loop."""
         if isinstance(node, (ast.Tuple, ast.List)) and isinstance(node.ctx, ast.Store):
-            return _leaf(node, part)  # `a, b = x` takes the tensor x apart
-        steps: list[Part] = []
+            return leaf(node, part)  # `a, b = x` takes the tensor x apart
+        steps = [*within]
         while True:
             above = self._above[node]
-            target = _assigned(above, node)
+            target = assigned(above, node)
             if target is not None:
-                found = _reached(target, steps)
-                return None if found is None else _leaf(found, part)
-            if _picks(above, node, part) and not steps:
-                part = ALONE
-            elif not _hands_on(above, node):
+                found = reached(target, steps)
+                return None if found is None else leaf(found, part)
+            if picks(above, node, steps[-1] if steps else part):
+                part = part if steps else ALONE
+                del steps[-1:]
+            elif not hands_on(above, node):
                 break
             elif isinstance(above, (ast.Tuple, ast.List)):
-                steps.append(_place(node, above.elts))
+                steps.append(place(node, above.elts))
             node = above
         return None if steps or part == ALONE else self._loop_target(node)
 
     def _loop_target(self, node: ast.AST) -> ast.expr | None:
         """Return what each element of a sequence becomes that a loop goes through."""
-        steps = [Part(1, 2)] if _calls(node, "enumerate") else []
+        steps = [Part(1, 2)] if calls(node, "enumerate") else []
         while True:
             above = self._above[node]
             match above:
@@ -159,13 +186,13 @@ class Expressions:
                     ast.For(target=target, iter=value)
                     | ast.comprehension(target=target, iter=value)
                 ):
-                    found = _reached(target, steps) if node is value else None
+                    found = reached(target, steps) if node is value else None
                     return None if isinstance(found, (ast.Tuple, ast.List)) else found
                 case ast.Call(func=ast.Name(id="zip"), args=args) if node in args:
-                    steps.append(_place(node, args))
-                case ast.Call() if _calls(above, "enumerate"):
+                    steps.append(place(node, args))
+                case ast.Call() if calls(above, "enumerate"):
                     steps.append(Part(1, 2))
-                case ast.Call() if _calls(above, "iter", "list", "tuple", "reversed"):
+                case ast.Call() if calls(above, "iter", "list", "tuple", "reversed"):
                     pass
                 case _:
                     return None
@@ -199,97 +226,3 @@ def _word(node: ast.AST) -> str | None:
         case ast.AugAssign(op=op):
             return f"{_SYMBOLS[type(op)]}="
     return None
-
-
-def _assigned(above: ast.AST, value: ast.AST) -> ast.expr | None:
-    """Return the first target of the statement that a value is the whole right side of."""
-    match above:
-        case ast.Assign(targets=[target, *_]):
-            pass
-        case ast.AnnAssign(target=target) | ast.NamedExpr(target=target):
-            pass
-        case _:
-            return None
-    return target if above.value is value else None
-
-
-def _picks(above: ast.AST, node: ast.AST, part: Part) -> bool:
-    """Return whether an expression takes just this part of a call's results, as `f(x)[0]` does."""
-    match above:
-        case ast.Subscript(value=value, slice=ast.Constant(value=index)) if value is node:
-            return index == part.number and bool(part.of)
-    return False
-
-
-def _hands_on(above: ast.AST, node: ast.AST) -> bool:
-    """Return whether the value of `node` is that of the expression around it, or an element."""
-    match above:
-        case ast.Tuple(elts=among) | ast.List(elts=among):
-            return not any(isinstance(e, ast.Starred) for e in among)
-        case ast.IfExp(test=test):
-            return node is not test
-        case ast.BoolOp(op=op, values=[*_, last]):
-            return isinstance(op, ast.Or) or node is last
-    return False
-
-
-def _calls(node: ast.AST, *names: str) -> bool:
-    match node:
-        case ast.Call(func=ast.Name(id=name)):
-            return name in names
-    return False
-
-
-def _reached(target: ast.expr, steps: list[Part]) -> ast.expr | None:
-    """Return the target of one element, of an element, and so on, the innermost step first."""
-    for step in reversed(steps):
-        if not isinstance(target, (ast.Tuple, ast.List)):
-            return None
-        target = _share(target.elts, step)
-    return target
-
-
-def _leaf(target: ast.expr, part: Part) -> ast.expr | None:
-    """Return the target of one of a call's results, which come without their nesting."""
-    if part == ALONE:  # which a tuple of targets would take apart
-        return None if isinstance(target, (ast.Tuple, ast.List)) else target
-    leaves = list(_leaves(target))
-    return _share(leaves, part) if leaves else None
-
-
-def _place(node: ast.AST, among: Sequence[ast.AST]) -> Part:
-    return Part(next(i for i, other in enumerate(among) if other is node), len(among))
-
-
-def _share(targets: list[ast.expr], part: Part) -> ast.expr:
-    """Return what element `part` goes to, as in `q, *rest = ...`.
-
-    A last target without a star takes what is left, too: it may be a tuple itself.
-    """
-    number, of = part
-    star = next((i for i, t in enumerate(targets) if isinstance(t, ast.Starred)), len(targets))
-    after = len(targets) - star - 1
-    if of and number >= max(star, of - after):
-        return targets[number - of]
-    last = min(star, len(targets) - 1)
-    if number < last or (number == last < star and of in (None, 0, len(targets))):
-        return targets[number]
-    return _item(targets[last], number - last)
-
-
-def _leaves(target: ast.expr) -> Iterator[ast.expr]:
-    """Yield the names of nested targets in order, as in `out, (h, c) = ...`."""
-    if isinstance(target, (ast.Tuple, ast.List)):
-        for item in target.elts:
-            yield from _leaves(item)
-    else:
-        yield target
-
-
-def _element(node: ast.expr, part: Part) -> ast.expr:
-    """Return the expression of one of a call's results."""
-    return _item(node, part.number) if part.of or part.number else node
-
-
-def _item(node: ast.expr, number: int) -> _Item:
-    return _Item(node.value if isinstance(node, ast.Starred) else node, number)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attntrace.capture.target.layout import channels_stand_last, in_format, laid_out, like, plain
-from attntrace.capture.target.shared import in_order
+from attntrace.capture.as_device.layout import channels_stand_last, in_format, laid_out, like, plain
+from attntrace.capture.as_device.shared import in_order
 
 aten = torch.ops.aten
 

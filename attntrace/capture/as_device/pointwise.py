@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tag, Tensor
 
+from attntrace.capture.as_device.layout import filled, order_of, spread
 from attntrace.capture.storages import is_dense
-from attntrace.capture.target.layout import filled, order_of, spread
 
 aten = torch.ops.aten
 _AS_IT_IS = frozenset({aten.clone, aten.masked_fill, aten.copy, aten.fill})

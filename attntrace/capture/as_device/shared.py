@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attntrace.capture.target.layout import laid_out, like, plain
+from attntrace.capture.as_device.layout import laid_out, like, plain
 
 aten = torch.ops.aten
 _LIKE = (aten.empty_like, aten.zeros_like, aten.ones_like, aten.full_like, aten.rand_like)

@@ -10,16 +10,17 @@ from typing import Any
 
 from torch import Tensor
 
+from attntrace.capture.as_device import run_as
 from attntrace.capture.attention import Call
-from attntrace.capture.collector import seldom_whole
 from attntrace.capture.compiled import eagerly
 from attntrace.capture.facts import module_record, op_record, storage_record, tensor_record
+from attntrace.capture.fence import node_of, unasked
 from attntrace.capture.hooks import ModuleWitness, Visit
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.measure import Meter, Scratch
+from attntrace.capture.process import seldom_whole
 from attntrace.capture.saved import saved_below
 from attntrace.capture.stopped import Stopped
-from attntrace.capture.target import run_as
 from attntrace.capture.training import steps_followed
 from attntrace.capture.witnesses import CallWitness, KernelWitness
 from attntrace.errors import AttntraceError
@@ -87,7 +88,7 @@ class Notes:
         )
 
 
-class Watch:
+class Recording:
     """The three witnesses of one run, and the ledger that they write."""
 
     def __init__(self, meter: Meter | None = None) -> None:
@@ -108,14 +109,14 @@ class Watch:
         for name, tensor in named:
             if self.ledger.row_of(tensor) is None:
                 self.ledger.add_input(tensor, name)
-                made_before.append(tensor.grad_fn)
+                made_before.append(node_of(tensor))
         return made_before
 
     @contextmanager
-    def attached(self, target: Device | None, steps: bool) -> Iterator[None]:
+    def attached(self, as_device: Device | None, steps: bool) -> Iterator[None]:
         """Put the witnesses in place, and take them away in any case.
 
-        `target` is what a run on meta speaks for; `steps` says whether an optimizer may step.
+        `as_device` is what a run on meta speaks for; `steps` says whether an optimizer may step.
 
         Raises:
             AttntraceError: others are in place on this thread.
@@ -124,7 +125,9 @@ class Watch:
         if _here.is_watched:
             raise AttntraceError(ALREADY)
         measured = self.meter.attached(self.ledger) if self.meter else nullcontext()
-        hooks = run_as(target, self.kernels, self.modules) if target else self.modules.attached()
+        hooks = (
+            run_as(as_device, self.kernels, self.modules) if as_device else self.modules.attached()
+        )
         followed = steps_followed(self.ledger, self.calls) if steps else nullcontext()
         _here.is_watched = True
         try:
@@ -145,7 +148,8 @@ class Watch:
 
     def enter_saved(self, tensors: Iterable[Tensor], made_before: Iterable[Any]) -> None:
         """Enter what autograd keeps below the tensors that came out, but for what made the inputs."""
-        found = saved_below(tensors, self.ledger.storages, made_before)
+        with unasked():
+            found = saved_below(tensors, self.ledger.storages, made_before)
         if found is not None:
             kept, packed = found
             lives = self.ledger.storages.lives
@@ -172,7 +176,7 @@ class Watch:
             environment=environment,
             outputs=tuple(outputs),
             parameters=sum(scalars for _, scalars in self.modules.parameters.values()),
-            failure=self.stopped.failure(error) if error else None,
+            failure=None if error is None else self.stopped.failure(error),
             remarks=(*self.remarks, *(self.meter.notes if self.meter else ())),
             scratch=self.meter.found if self.meter else {},
             calls=self.calls.attention.calls,

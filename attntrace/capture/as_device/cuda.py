@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attntrace.capture.target.cpu import (
+from attntrace.capture.as_device.cpu import (
     batch_norm_backward,
     convolution,
     cut_down,
     layer_norm_backward,
 )
-from attntrace.capture.target.layout import laid_out, like, plain
-from attntrace.capture.target.shared import in_order
+from attntrace.capture.as_device.layout import laid_out, like, plain
+from attntrace.capture.as_device.shared import in_order
 
 aten = torch.ops.aten
 

@@ -1,4 +1,4 @@
-"""Python-level calls that run other ops on the target than on meta."""
+"""Python-level calls that run other ops on the device that is spoken for than on meta."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attntrace.analysis.paths import Target
+from attntrace.analysis.paths import Hardware
+from attntrace.capture.as_device.attention import attention_on
+from attntrace.capture.as_device.mode import DeviceCalls, DeviceKernels
 from attntrace.capture.attention import SDPA
 from attntrace.capture.fence import unguarded
-from attntrace.capture.target.attention import attention_on
-from attntrace.capture.target.mode import TargetCalls, TargetKernels
 
 aten = torch.ops.aten
 
 
-def calls_on(target: Target, kernels: TargetKernels) -> TargetCalls:
+def calls_on(hardware: Hardware, kernels: DeviceKernels) -> DeviceCalls:
     """Return the mode that replaces such calls."""
-    instead: dict[Any, Callable[..., Any]] = {SDPA: attention_on(target), torch.tensor: _tensor}
-    calls = TargetCalls(instead)
+    instead: dict[Any, Callable[..., Any]] = {SDPA: attention_on(hardware), torch.tensor: _tensor}
+    calls = DeviceCalls(instead)
     multihead = unguarded(F.multi_head_attention_forward)
 
     def attend(*args: Any, **kwargs: Any) -> Any:
@@ -31,16 +31,16 @@ def calls_on(target: Target, kernels: TargetKernels) -> TargetCalls:
     def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if num_classes < 0:  # as many as there are values
             return F.one_hot(tensor, num_classes)
-        if target.device == "cpu":
+        if hardware.device == "cpu":
             with kernels.reading(0):
                 [bound.item() for bound in aten.aminmax(tensor)]
         return _one_hot(tensor, num_classes)
 
     instead[F.multi_head_attention_forward] = attend
     instead[F.one_hot] = one_hot
-    if target.device == "cpu":
+    if hardware.device == "cpu":
         instead[Tensor.__setitem__] = _set_item
-    if target.device == "cuda":
+    if hardware.device == "cuda":
         instead[F.dropout] = instead[torch.dropout] = _dropout
     return calls
 
