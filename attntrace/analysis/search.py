@@ -48,13 +48,14 @@ class Found:
 class Search:
     """A search for the largest size, from 1 to LIMIT, whose measure is at most the budget.
 
-    `measure` is dear; `refused` is cheap, and says why a size may not be measured at all, or None.
+    `measure` is dear, and returns bytes, or why that size fails, which then larger ones do, too;
+    `refused` is cheap, and says why a size may not be measured at all, or None.
     A size is doubled until it does not fit. Then the gap is narrowed by the curve through the last
     three measures, since bytes are polynomials in a size, piece by piece, of degree 2 at most; and
     every third time by halving, since a piece may end.
     """
 
-    measure: Callable[[int], int]
+    measure: Callable[[int], int | str]
     refused: Callable[[int], str | None]
     budget: int
     low: int = 0
@@ -94,7 +95,9 @@ class Search:
     def try_at(self, size: int) -> None:
         """Measure a size, and move the bound on its side."""
         if size not in self.tried:
-            self.tried[size] = Probe(size, self.measure(size))
+            found = self.measure(size)
+            probe = Probe(size, found) if isinstance(found, int) else Probe(size, refusal=found)
+            self.tried[size] = probe
         nbytes = self.tried[size].nbytes
         if nbytes is not None and nbytes <= self.budget:
             self.low = size
@@ -127,7 +130,7 @@ class Search:
 
     def after_refused(self) -> int | None:
         """Return the next size that the rules allow, where one right above the answer is refused."""
-        if not self._ends_refused:
+        if not self._ends_refused or self.refused(self.high) is None:
             return None
         for size in range(self.high + 1, min(self.high + _LOOK, LIMIT)):
             if size in self.tried and self.tried[size].nbytes is not None:

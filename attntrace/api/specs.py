@@ -138,5 +138,4 @@ def _refuse_what_cannot_fit(spec: Spec) -> None:
 
 def _of_spec(facts: record.Trace, spec: Spec) -> record.Trace:
     environment = replace(facts.environment, dtype=spec.run.dtype)  # ids are whole numbers
-    settings = spec.model_dump(mode="json")
-    return replace(facts, environment=environment, spec=settings, sizes=spec.sizes)
+    return replace(facts, environment=environment, spec=spec.settings(), sizes=spec.sizes)

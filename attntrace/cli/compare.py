@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,40 +15,47 @@ from attntrace.cli import options, table
 from attntrace.cli.exits import exit_codes
 from attntrace.cli.output import deliver
 from attntrace.cli.progress import progress
-from attntrace.cli.request import Given, flags_of, with_settings
+from attntrace.cli.request import SETTINGS, Given, with_settings
+from attntrace.cli.subject import FLAGS, loaded_from
 from attntrace.errors import AttntraceError, SettingsError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from attntrace.render.compare import Compared, Variant
-    from attntrace.spec import Loaded
+    from attntrace.spec import Loaded, LoadedSubject
 
 _TRAINED = {"run": {"grad": True, "mode": "train"}}
 
 
-class Choice(NamedTuple):
-    """One value of a flag, or of a setting of `--set`."""
+_LISTS = ("sets", "init", "sizes")
+"""The parameters that hold several texts, each with several values."""
 
-    name: str
-    flag: str | None
-    """The path of the flag's field; None for `--set`."""
-    text: str
-    """What the user typed: the value of a flag, `path=value` of `--set`."""
+
+class Choice(NamedTuple):
+    """One value of a flag, or of what a `--set`, an `--init` or a `--size` names."""
+
+    parameter: str
+    """The command's, which holds the flag, or a list of such texts."""
+    value: str | bool
+    """What the user typed: the value of a flag, `name=value` of the others."""
 
     @property
     def label(self) -> str:
         """What the value is called beside others."""
-        return f"{self.name} {self.text}" if self.flag else self.text.replace("=", " ", 1)
+        from attntrace.spec.load import flag_of
+
+        if self.parameter in _LISTS:
+            return str(self.value).replace("=", " ", 1)
+        return f"{flag_of(SETTINGS[self.parameter].path)} {self.value}"
 
 
 class Way(NamedTuple):
     """One way to run a block, called by what sets it apart from the others."""
 
     label: str
-    file: Path | None
-    sets: tuple[str, ...]
-    flags: dict[str, str]
+    given: Given
+    """What a command has where each flag has one value."""
 
 
 @with_settings(files=options.Files)
@@ -59,11 +67,13 @@ def compare_command(
 ) -> None:
     """Run a block many ways, forward and backward, and show what each takes and why.
 
-    Any flag and any --set may have several values, separated by commas; a list in brackets is one.
+    Any flag, --set, --init and --size may have several values, with commas; a list in brackets is one.
 
     Runs are in train mode and followed backward, unless --no-grad or --eval says otherwise.
 
     Examples: attntrace compare --heads 4 --impl eager,sdpa,torch; attntrace compare gpt2 bert-base
+
+    Of your own code: attntrace compare model.py:Block --init heads=4,8 --input x=2,16,64
     """
     with exit_codes(debug):
         table.check(format, output, table.WITH_CSV)
@@ -74,28 +84,46 @@ def compare_command(
 
 
 def ways(given: Given) -> Iterator[Way]:
-    """Yield every combination of the files and of the values that the flags have."""
-    from attntrace.spec.load import flag_of
+    """Yield every combination of the files and of the values that the flags have.
 
-    choices = [
-        [Choice(flag_of(path), path, value) for value in _values(text)]
-        for path, text in flags_of(given).items()
-    ]
-    for text in given["sets"] or ():
-        path, equals, value = text.partition("=")
-        values = _split(value) if equals else [""]
-        choices.append([Choice(path, None, f"{path}{equals}{one}") for one in values])
+    Where code of the user's own is beside others, what only such code takes is for that alone.
+    """
+    from attntrace.spec import asks_for_subject
+
     files = given["files"] or [None]
-    for file, *chosen in product(files, *choices):
-        yield Way(
-            label=_label(file if len(files) > 1 else None, chosen, choices) or str(file or "block"),
-            file=file,
-            sets=tuple(choice.text for choice in chosen if choice.flag is None),
-            flags={choice.flag: choice.text for choice in chosen if choice.flag is not None},
-        )
+    own = {file for file in files if asks_for_subject(file)}
+    for file in files:
+        nothing = dict.fromkeys(FLAGS.values()) if own and file not in own else {}
+        of_file = {**given, **nothing, "file": file}
+        choices = list(_choices(of_file))
+        for chosen in product(*choices):
+            label = _label(file if len(files) > 1 else None, chosen, choices)
+            yield Way(label or str(file or "block"), _with(of_file, chosen))
 
 
-def _label(file: Path | None, chosen: list[Choice], choices: list[list[Choice]]) -> str:
+def _choices(given: Given) -> Iterator[list[Choice]]:
+    """Yield the values of each flag that was given, and of each text in a list."""
+    for name in SETTINGS:
+        value = given[name]
+        if value is not None:
+            values = _values(value) if isinstance(value, str) else [value]
+            yield [Choice(name, one) for one in values]
+    for name in _LISTS:
+        for text in given[name] or ():
+            path, equals, value = text.partition("=")
+            values = _split(value) if equals else [""]
+            yield [Choice(name, f"{path}{equals}{one}") for one in values]
+
+
+def _with(given: Given, chosen: Iterable[Choice]) -> Given:
+    """Return what a command was given, with one value for each flag."""
+    one = {**given, **dict.fromkeys(_LISTS, ())}
+    for name, value in chosen:
+        one[name] = (*one[name], value) if name in _LISTS else value
+    return one
+
+
+def _label(file: Path | None, chosen: Sequence[Choice], choices: list[list[Choice]]) -> str:
     apart = [str(file)] if file is not None else []
     several = (one for one, every in zip(chosen, choices, strict=True) if len(every) > 1)
     return ", ".join([*apart, *(choice.label for choice in several)])
@@ -103,22 +131,25 @@ def _label(file: Path | None, chosen: list[Choice], choices: list[list[Choice]])
 
 def _split(text: str) -> list[str]:
     """Return the values of a text: parts between the commas that are in no bracket."""
-    return [part.strip() for part in re.findall(r"(?:\[[^\]]*\]|[^,\[])+|(?<=,)(?=,|$)", text)]
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "[{(") - (letter in "]})")
+        if letter == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
 
 
 def _values(text: str) -> list[str]:
     """Return the values of a flag, of which [a,b] is one."""
-    return [part.strip("[]") for part in _split(text)] or [text]
+    return [part.strip("[]") for part in _split(text)]
 
 
-def _loaded(way: Way) -> Loaded:
+def _loaded(way: Way) -> Loaded | LoadedSubject:
     """Return the settings of one way, followed backward in train mode where nobody says more."""
-    from attntrace.spec import load
-
-    trained = load(way.file, sets=way.sets, flags=way.flags, defaults=_TRAINED)
-    if trained.spec.run.grad:
-        return trained
-    return load(way.file, sets=way.sets, flags=way.flags)
+    trained = loaded_from(way.given, **_TRAINED)
+    return trained if trained.spec.run.grad else loaded_from(way.given)
 
 
 def _run(found: list[Way]) -> tuple[Compared, int]:
@@ -144,8 +175,12 @@ def _run(found: list[Way]) -> tuple[Compared, int]:
     if mistaken or not variants:
         raise _together(mistaken or [error for _, error in errors])
     failed = max((e.exit_code for _, e in errors if not isinstance(e, SettingsError)), default=0)
-    refused = [Refused(way.label, str(error).replace("\n", "; ")) for way, error in errors]
+    refused = [Refused(way.label, _on_one_line(error)) for way, error in errors]
     return Compared(variants, refused), failed
+
+
+def _on_one_line(error: AttntraceError) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines())
 
 
 def _variant(way: Way) -> Variant:
@@ -155,7 +190,8 @@ def _variant(way: Way) -> Variant:
     from attntrace import api
 
     try:
-        return Variant(way.label, api.run(loaded.spec).facts)
+        with redirect_stdout(sys.stderr):  # what code of the user's own prints is no result
+            return Variant(way.label, api.run(loaded.spec).facts)
     except SettingsError as error:
         raise loaded.placed(error) from None
 

@@ -10,17 +10,18 @@ import typer
 
 from attntrace.cli import options, table
 from attntrace.cli.exits import OVER, exit_codes
-from attntrace.cli.fit import SIZES, Fit, budget_from, largest_that_fits
+from attntrace.cli.fit import SIZES, Fit, budget_from, largest_that_fits, not_searched
 from attntrace.cli.output import deliver
-from attntrace.cli.request import Given, loaded_from, with_settings
-from attntrace.errors import Problem
+from attntrace.cli.request import Given, with_settings
+from attntrace.cli.subject import asked_for
+from attntrace.errors import Problem, SettingsError
 
 if TYPE_CHECKING:
     from attntrace.analysis.search import Probe
-    from attntrace.spec import Loaded
+    from attntrace.spec import Loaded, LoadedSubject
 
 
-@with_settings(file=options.File)
+@with_settings(file=options.Subject)
 def max_command(
     given: Given,
     wanted: options.For = "batch",
@@ -32,28 +33,33 @@ def max_command(
     """Find the largest batch, or number of tokens, that fits a budget, by runs that allocate nothing.
 
     Examples: attntrace max gpt2 --budget 24GiB; attntrace max gpt2 --grad --for tokens --budget 8GB
+
+    Of your own code: attntrace max model.py:Block --input x=n,64 --size n=2 --for n --budget 1GiB
     """
     with exit_codes(debug):
         loaded, nbytes = _request(given)
         fit = largest_that_fits(loaded, wanted, nbytes)
         is_json = format == "json"
-        text = _json(fit, nbytes, loaded) if is_json else _text(fit, nbytes, loaded, format)
+        text = _json(fit, nbytes, loaded) if is_json else _text(fit, nbytes, format)
         deliver(text, output)
         if fit.found.fits is None:
             raise typer.Exit(OVER)
 
 
-def _request(given: Given) -> tuple[Loaded, int]:
-    """Return the spec and the budget in bytes; SettingsError with every problem."""
+def _request(given: Given) -> tuple[Loaded | LoadedSubject, int]:
+    """Return the settings and the budget in bytes; SettingsError with every problem."""
+    from attntrace.spec import asks_for_subject
+
     wanted, budget = given["wanted"], given["budget"]
     problems = table.problems(given["format"], given["output"])
-    if wanted not in SIZES:
-        message = f"for must be one of {', '.join(SIZES)}; got {wanted!r}"
-        problems.append(Problem("for", message, f"--for {wanted}"))
+    if not asks_for_subject(given["file"]):
+        problems += not_searched(wanted, SIZES)
     nbytes = budget_from(budget, problems)
     if budget is None:
         problems.append(Problem("budget", "a size is needed, such as --budget 24GiB", "--budget"))
-    loaded = loaded_from(given, problems, run={"device": "meta"})
+    loaded = asked_for(given, problems, run={"device": "meta"})
+    if wrong := not_searched(wanted, loaded.input_sizes):  # of code, once its inputs are known
+        raise SettingsError(wrong)
     assert nbytes is not None, "a budget that is missing or no size is a problem"
     return loaded, nbytes
 
@@ -89,7 +95,7 @@ def _shown(fit: Fit) -> list[Probe]:
     return [probe for probe in (fit.found.fits, fit.found.over) if probe is not None]
 
 
-def _text(fit: Fit, budget: int, loaded: Loaded, format: str) -> str:
+def _text(fit: Fit, budget: int, format: str) -> str:
     from attntrace.render.units import nbytes_text
 
     parts = list(dict.fromkeys(part for total in fit.totals.values() for part in total.parts))
@@ -104,16 +110,17 @@ def _text(fit: Fit, budget: int, loaded: Loaded, format: str) -> str:
     write = table.markdown if format == "markdown" else table.plain
     end = "\n" if format == "markdown" else ""
     numbers = [name for name in head if name != "fits"]
-    return f"{answer(fit, budget)}\n{end}{write(head, rows, numbers)}{end}{_how(fit, loaded)}\n"
+    return f"{answer(fit, budget)}\n{end}{write(head, rows, numbers)}{end}{_how(fit)}\n"
 
 
-def _how(fit: Fit, loaded: Loaded) -> str:
+def _how(fit: Fit) -> str:
     """Return what was run to know it."""
-    run = loaded.spec.run
-    grad = "grad" if run.grad else "no grad"
+    from attntrace.render.summary import modes
+
     ran = "1 size was" if len(fit.totals) == 1 else f"{len(fit.totals)} sizes were"
-    spoken_for = " as cuda" if "cuda" in (run.as_device, run.device.partition(":")[0]) else ""
-    return f"{ran} run on meta{spoken_for}: {fit.beside}, {run.mode}, {grad}, {run.dtype}"
+    spoken_for = " as cuda" if fit.ran.as_device == "cuda" else ""
+    how = [fit.beside, *modes(fit.ran), fit.ran.dtype]
+    return f"{ran} run on meta{spoken_for}: {', '.join(filter(None, how))}"
 
 
 def facts(fit: Fit, budget: int) -> dict[str, Any]:
@@ -131,6 +138,6 @@ def facts(fit: Fit, budget: int) -> dict[str, Any]:
     return {"for": fit.name, "budget_nbytes": budget, **sides, "tried": tried}
 
 
-def _json(fit: Fit, budget: int, loaded: Loaded) -> str:
-    document = {**facts(fit, budget), "spec": loaded.spec.model_dump(mode="json")}
+def _json(fit: Fit, budget: int, loaded: Loaded | LoadedSubject) -> str:
+    document = {**facts(fit, budget), "spec": loaded.spec.settings()}
     return json.dumps(document, indent=1) + "\n"

@@ -40,9 +40,6 @@ def _settings(metavar: str, help: str, completion: Completion = complete.setting
 Text = str | None
 Switch = bool | None
 
-File = Annotated[
-    Path | None, _settings("FILE.yaml|PRESET", "Settings, or the name of a preset; flags win.")
-]
 Subject = Annotated[
     Path | None,
     _settings(
@@ -54,7 +51,11 @@ Subject = Annotated[
 ]
 Files = Annotated[
     list[Path] | None,
-    _settings("FILE.yaml|PRESET", "Settings to compare, or names of presets; flags win over each."),
+    _settings(
+        "TARGET",
+        "What to compare: presets, FILE.yaml, or code of your own as in run; flags win over each.",
+        complete.targets,
+    ),
 ]
 Component = Annotated[
     str | None,
@@ -149,7 +150,9 @@ Measure = Annotated[
 Budget = Annotated[
     Text, _flag("--budget", "SIZE", RUN, "Memory to fit in, such as 80GiB or 24GB; else exit 1.")
 ]
-For = Annotated[str, _flag("--for", "SIZE", RUN, "batch or tokens: what is to be largest (batch).")]
+For = Annotated[
+    str, _flag("--for", "SIZE", RUN, "What is to be largest: batch, tokens, or a --size (batch).")
+]
 
 Level = Annotated[
     str,

@@ -1,19 +1,13 @@
-"""The flags that are settings, shared by every command that runs a block; and what they ask for."""
+"""The flags that are settings, shared by every command that runs a block."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import typer
+from typing import Any, NamedTuple
 
 from attntrace.cli import options
-from attntrace.errors import Problem, SettingsError
-
-if TYPE_CHECKING:
-    from attntrace.spec import Loaded
 
 Given = dict[str, Any]
 """The value of every flag and argument of a command, by the name of its parameter."""
@@ -54,8 +48,12 @@ SETTINGS = {
 }
 
 
+OWN = {"init": options.Init, "inputs": options.Input, "sizes": options.Size}
+"""The flags of targets, code of the user's own."""
+
+
 def with_settings(**argument: Any) -> Callable[[Command], Command]:
-    """Return what gives a command an argument, the flags of SETTINGS and `--set`, besides its own.
+    """Return what gives a command an argument, the flags of SETTINGS, `--set` and OWN, besides its own.
 
     The command is called with all values as its first argument, `given`, then with its own.
     """
@@ -68,7 +66,7 @@ def with_settings(**argument: Any) -> Callable[[Command], Command]:
             command(given, **{parameter.name: given[parameter.name] for parameter in own})
 
         settings = {name: flag.declared for name, flag in SETTINGS.items()}
-        declared = {**argument, **settings, "sets": options.Sets}
+        declared = {**argument, **settings, "sets": options.Sets, **OWN}
         keyword = inspect.Parameter.KEYWORD_ONLY
         parameters = [
             *(
@@ -81,30 +79,6 @@ def with_settings(**argument: Any) -> Callable[[Command], Command]:
         return run
 
     return decorate
-
-
-def loaded_from(given: Given, problems: Sequence[Problem], **defaults: Any) -> Loaded:
-    """Return the spec that a file, `--set` and the flags ask for; say on stderr what is left out.
-
-    `defaults` are settings where nobody says more.
-
-    Raises:
-        SettingsError: with every problem of the settings, then `problems`, those of other flags.
-
-    """
-    from attntrace.spec import load
-
-    try:
-        loaded = load(
-            given["file"], sets=given["sets"] or (), flags=flags_of(given), defaults=defaults
-        )
-    except SettingsError as error:
-        raise SettingsError([*error.problems, *problems]) from None
-    if problems:
-        raise SettingsError(list(problems))
-    for note in loaded.notes:
-        typer.echo(f"attntrace: note: {note}", err=True)
-    return loaded
 
 
 def flags_of(given: Given) -> dict[str, str]:

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 @with_settings(file=options.Subject)
 def run_command(
     given: Given,
-    init: options.Init = None,
-    inputs: options.Input = None,
-    sizes: options.Size = None,
     measure: options.Measure = False,
     budget: options.Budget = None,
     level: options.Level = "op",

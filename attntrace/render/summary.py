@@ -32,7 +32,7 @@ def heading(trace: Trace) -> str:
     kernel = attention_kernel(trace)
     parts = [
         f"{spec.get('block', trace.subject)}{': ' if sizes else ''}{sizes}",
-        ", ".join(_modes(where)),
+        ", ".join(modes(where)),
         f"impl {attention['impl']}" if attention else "",
         f"kernel {kernel}" if kernel else "",
         _device(where),
@@ -50,7 +50,8 @@ def _device(where: Environment) -> str:
     return f"{where.device} ({where.device_name})" if named else where.device
 
 
-def _modes(where: Environment) -> list[str]:
+def modes(where: Environment) -> list[str]:
+    """Return how modules ran, in a word each: train or eval, grad or not, autocast."""
     modes = [] if where.training is None else ["train" if where.training else "eval"]
     modes.append("inference mode" if where.inference else "grad" if where.grad else "no grad")
     return [*modes, f"autocast {where.autocast}"] if where.autocast else modes

@@ -13,6 +13,10 @@ class Component(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
+    def settings(self) -> dict[str, Any]:
+        """Return all of it as JSON has it."""
+        return self.model_dump(mode="json")
+
 
 MOST = 2**40
 """The largest size: beyond, products of a few sizes no longer fit the 64 bits of torch."""

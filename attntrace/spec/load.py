@@ -28,6 +28,11 @@ class Loaded:
     notes: tuple[str, ...] = ()
     """What was given and means nothing here: another project's name, or a preset's overruled."""
 
+    @property
+    def input_sizes(self) -> dict[str, int]:
+        """The sizes of what goes in, which may be larger or smaller in the same block."""
+        return {"batch": self.spec.batch, "tokens": self.spec.tokens}
+
     def placed(self, error: SettingsError) -> SettingsError:
         """Return an error of the run with the user's own words for each setting."""
         return SettingsError([placed(problem, self.given) for problem in error.problems])
@@ -113,7 +118,7 @@ def _from_file(file: str | Path | None, problems: list[Problem]) -> list[Setting
     name = str(file)
     try:
         if is_target(name):
-            problems.append(Problem("file", _ONLY_RUN, name))
+            problems.append(Problem("file", _CODE, name))
             return []
         if Path(file).exists() or not is_name(name):
             return [_of_a_block(setting) for setting in read_yaml(Path(file))]
@@ -126,15 +131,12 @@ def _from_file(file: str | Path | None, problems: list[Problem]) -> list[Setting
     return []
 
 
-_ONLY_RUN = (
-    "this is code of your own, which `attntrace run` alone takes; a preset or a YAML file of "
-    "settings was expected"
-)
+_CODE = "this is code of your own; a preset or a YAML file of settings was expected"
 
 
 def _of_a_block(setting: Setting) -> Setting:
     if setting.path == "target":
-        raise SettingsError([Problem("target", _ONLY_RUN, setting.where)])
+        raise SettingsError([Problem("target", _CODE, setting.where)])
     return setting
 
 

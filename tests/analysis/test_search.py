@@ -108,6 +108,15 @@ def test_a_limit_of_the_rules_is_the_answer(limit):
     assert max(measured) == limit
 
 
+@pytest.mark.parametrize("limit", [1, 2, 100, 1024, 2047, 100_000])
+def test_a_size_that_fails_ends_the_search(limit):
+    """Where a measure fails from a size on, the one before it is the answer, in a few tries."""
+    found, measured = search(lambda size: "no more" if size > limit else size, 10**9, 1)
+    assert (found.fits.size, found.over) == (limit, None)
+    assert (found.beyond.size, found.beyond.refusal) == (limit + 1, "no more")
+    assert len(measured) < 64
+
+
 @pytest.mark.parametrize(
     ("budget", "answer", "over"), [(10_000, 10_000, 10_201), (99, 81, 100), (5000, 4900, 5041)]
 )

@@ -12,6 +12,7 @@ import attntrace
 from attntrace import api
 from attntrace.cli.compare import ways
 from attntrace.cli.request import SETTINGS
+from attntrace.cli.subject import FLAGS
 
 SMALL = ("--batch", 3, "--tokens", 10)
 HEADS_3 = (
@@ -22,7 +23,7 @@ HEADS_3 = (
 
 def labels(**given):
     """Return the labels of the ways that some flags ask for."""
-    return [way.label for way in ways({**dict.fromkeys([*SETTINGS, "sets", "files"]), **given})]
+    return [way.label for way in ways({**dict.fromkeys([*SETTINGS, *FLAGS.values(), "sets", "files"]), **given})]
 
 
 def rows(text):

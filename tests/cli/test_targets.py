@@ -37,10 +37,6 @@ def leaves(x):
     sys.exit("bye")
 """
 OWN = ("run", "my.py:Block", "--init", "dim=8")
-ONLY_RUN = (
-    "this is code of your own, which `attntrace run` alone takes; a preset or a YAML file of "
-    "settings was expected"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -199,13 +195,6 @@ def test_flags_that_need_a_target(invoke):
     )
 
 
-@pytest.mark.parametrize("command", [["compare"], ["max", "--budget", "1GiB"]])
-def test_commands_that_take_no_target(command, invoke):
-    """`compare` and `max` vary the settings of a block, and say so of code."""
-    ended = invoke(*command, "my.py:Block")
-    assert (ended.code, ended.err) == (2, problems(f"my.py:Block: {ONLY_RUN}"))
-
-
 def test_a_yaml_file(invoke, here):
     """A YAML file holds the same; flags win; what is wrong in it has its place."""
     (here / "own.yaml").write_text(
@@ -255,7 +244,7 @@ def test_the_flags_of_a_run(invoke):
     ("budget", "code", "word"), [("10B", 1, "does not fit"), ("1MiB", 0, "fits")]
 )
 def test_a_budget(budget, code, word, invoke):
-    """A budget is judged by the trace's total; how much would fit is left to blocks."""
+    """A budget is judged by the trace's total; where no size has a name, nothing is advised."""
     ended = invoke(*OWN, "--input", "2,3,8", "--budget", budget)
     total = 4 * (8 * 8 + 8 + 2 * 2 * 3 * 8)
     last = ended.out.splitlines()[-1]

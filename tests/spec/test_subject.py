@@ -25,10 +25,7 @@ model = nn.Sequential()
 log = logging.getLogger()
 SIZE = 4
 """
-ONLY_RUN = (
-    "this is code of your own, which `attntrace run` alone takes; a preset or a YAML file of "
-    "settings was expected"
-)
+CODE_OF_OWN = "this is code of your own; a preset or a YAML file of settings was expected"
 
 
 @pytest.fixture(autouse=True)
@@ -295,7 +292,7 @@ def test_a_spec_takes_no_target(here):
     """Where a block of attntrace's own is needed, code is refused: as an argument, and in YAML."""
     (here / "own.yaml").write_text("init: {}\ntarget: my.py:Block\n")
     for file, where in (("my.py:Block", "my.py:Block"), ("own.yaml", "own.yaml:2:1")):
-        with pytest.raises(SettingsError, match=f"^{re.escape(f'{where}: {ONLY_RUN}')}$"):
+        with pytest.raises(SettingsError, match=f"^{re.escape(f'{where}: {CODE_OF_OWN}')}$"):
             load(file)
 
 

@@ -39,6 +39,30 @@ class LoadedSubject:
 
     spec: Subject
     given: Mapping[str, Setting]
+    notes: tuple[str, ...] = ()
+    """What was left out, as of a block: nothing."""
+
+    @property
+    def input_sizes(self) -> dict[str, int]:
+        """The sizes that inputs name, which may be larger or smaller in the same code."""
+        named = sizes_named(self.given)
+        return {name: size for name, size in self.spec.sizes.items() if name in named}
+
+    def changed(self, settings: Mapping[str, Any]) -> Subject:
+        """Return the subject with some settings changed: by path in `run.`, else by name of size.
+
+        Raises:
+            SettingsError: the rules refuse it.
+
+        """
+        given = dict(self.given)
+        for name, value in settings.items():
+            path = name if name.startswith("run.") else f"sizes.{name}"
+            given[path] = Setting(path, value, f"{name} {value}", "python")
+        spec, problems = check_subject(given)
+        if spec is None or problems:
+            raise SettingsError(problems)
+        return spec
 
     def placed(self, error: SettingsError) -> SettingsError:
         """Return an error of the run with the user's own words for each setting."""
@@ -62,13 +86,14 @@ def load_subject(
     sets: Iterable[str] = (),
     flags: Mapping[str, str] | None = None,
     typed: Typed = _NOTHING,
+    defaults: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> LoadedSubject:
     """Return the subject that a target or a YAML file, texts, flags and Python settings describe.
 
     `flags` maps a path of a spec to the text that the user typed: those of the run section are
     settings, and sizes are named sizes where an input has them. `settings` are `init`, `inputs` (a
-    mapping, or a list in order), `sizes` and `run`.
+    mapping, or a list in order), `sizes` and `run`; so are `defaults`, which all else overrules.
 
     Raises:
         SettingsError: with every problem at once, each with its place.
@@ -76,6 +101,7 @@ def load_subject(
     """
     problems: list[Problem] = []
     layers = [
+        list(_from_python(defaults or {})),
         _from_file(file, problems),
         from_sets(sets, problems),
         list(_from_python(settings)),
