@@ -23,7 +23,10 @@ HEADS_3 = (
 
 def labels(**given):
     """Return the labels of the ways that some flags ask for."""
-    return [way.label for way in ways({**dict.fromkeys([*SETTINGS, *FLAGS.values(), "sets", "files"]), **given})]
+    return [
+        way.label
+        for way in ways({**dict.fromkeys([*SETTINGS, *FLAGS.values(), "sets", "files"]), **given})
+    ]
 
 
 def rows(text):
