@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import pytest
 import torch
@@ -81,11 +82,16 @@ def test_an_error_of_plain_python():
 
 def test_an_error_of_a_library(tmp_path, monkeypatch):
     """The line is the author's own that called the library; its file is relative, as elsewhere."""
-    (tmp_path / "own.py").write_text("import json\n\ndef forward(x):\n    return json.loads('{')\n")
+    (tmp_path / "calls_json.py").write_text(
+        "import json\n\ndef forward(x):\n    return json.loads('{')\n"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    failure = failure_of(importlib.import_module("own").forward, torch.ones(2)).diagnosis
-    assert (failure.source, failure.line) == ("own.py:4", "return json.loads('{')")
+    monkeypatch.setitem(sys.modules, "calls_json", None)  # so that it is gone afterwards
+    del sys.modules["calls_json"]
+    forward = importlib.import_module("calls_json").forward
+    failure = failure_of(forward, torch.ones(2)).diagnosis
+    assert (failure.source, failure.line) == ("calls_json.py:4", "return json.loads('{')")
 
 
 def test_an_error_that_the_author_caught_is_not_the_failure():
