@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Literal
 
 from attntrace.analysis.nesting import Nesting, around, last_part
@@ -58,7 +59,7 @@ class _Test:
         wanted = self.wanted
         if wanted.boundaries and of not in self.returned and self.trace.tensors[of].kind != "input":
             return "level"
-        if wanted.only and not (row.name in wanted.only or self.is_inside(row)):
+        if wanted.only and not self.is_inside(row):
             return "only"
         if wanted.depth is not None and not self.is_above(row, of, wanted.depth):
             return "depth"
@@ -77,11 +78,20 @@ class _Test:
         if row.path not in self.paths:
             ways = around(row.path)[1:]
             self.paths[row.path] = any(_matches(way, p) for p in patterns for way in ways)
-        return self.paths[row.path] or any(fnmatchcase(row.name, pattern) for pattern in patterns)
+        return self.paths[row.path] or any(
+            glob(pattern).fullmatch(row.name) for pattern in patterns
+        )
+
+
+@lru_cache(maxsize=256)
+def glob(text: str) -> re.Pattern[str]:
+    """Return what a text with `*` and `?` matches; `[` is a letter, as in the name `x[0]`."""
+    marks = {"*": ".*", "?": "."}
+    return re.compile("".join(marks.get(letter, re.escape(letter)) for letter in text), re.DOTALL)
 
 
 def _matches(path: str, pattern: str) -> bool:
-    return fnmatchcase(path, pattern) or fnmatchcase(path, f"*.{pattern}") or path == pattern
+    return any(glob(text).fullmatch(path) for text in (pattern, f"*.{pattern}"))
 
 
 def unmatched(trace: Trace, patterns: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from functools import partial
 from types import EllipsisType
 from typing import Any
 
+from attntrace.analysis.narrow import glob
 from attntrace.errors import nearest
 from attntrace.record import TensorRecord
 
@@ -45,7 +46,7 @@ def find(
 
 def _test(name: str, wanted: Any) -> Callable[[Any], bool]:
     if isinstance(wanted, str) and name not in SHAPES:
-        return partial(_reads, _pattern(wanted))
+        return partial(_reads, glob(wanted))
     if name in SHAPES and wanted is not None:
         if not isinstance(wanted, (tuple, list)):
             raise TypeError(
@@ -55,12 +56,6 @@ def _test(name: str, wanted: Any) -> Callable[[Any], bool]:
     if type(wanted).__module__ == "torch":  # torch.float32, torch.device("cpu")
         wanted = str(wanted).removeprefix("torch.")
     return partial(_is, wanted)
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    """Return what a text with `*` and `?` matches; `[` is a letter, as in the name `x[0]`."""
-    marks = {"*": ".*", "?": "."}
-    return re.compile("".join(marks.get(letter, re.escape(letter)) for letter in text), re.DOTALL)
 
 
 def _reads(pattern: re.Pattern[str], found: object) -> bool:

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
@@ -166,7 +166,7 @@ class _Code:
 
     def __init__(self, code: CodeType) -> None:
         self.code = code  # whose identity is the key: it must not become another's
-        self.file = _shown(code.co_filename)
+        self.file = shown(code.co_filename)
         self.names: dict[tuple[int, int, int | None], str | None] = {}
         text = _expressions(code.co_filename)
         self.text = text if text is not None and text.agree(code) else None
@@ -210,8 +210,8 @@ def _of(code: CodeType) -> _Code:
     return known
 
 
-@lru_cache(maxsize=256)
-def _shown(file: str) -> str:
+def shown(file: str) -> str:
+    """Return a file's path, relative to the current folder where it lies below it."""
     path, here = Path(file), Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else file
 

@@ -7,8 +7,8 @@ import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from attntrace.capture.source import shown
 from attntrace.errors import AttntraceError, BuildError, said
 
 _OURS = ("torch", "attntrace", "importlib", "_frozen_importlib", "_frozen_importlib_external")
@@ -56,9 +56,3 @@ def _place(error: BaseException) -> str:
 def _line(file: str, line: int) -> str:
     linecache.checkcache(file)
     return f"{shown(file)}:{line}: {linecache.getline(file, line).strip()}".removesuffix(": ")
-
-
-def shown(file: str | Path) -> str:
-    """Return a file's path, relative to the current folder where it lies below it."""
-    path, here = Path(file), Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(file)

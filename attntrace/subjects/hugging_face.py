@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 
 from attntrace.errors import BuildError, Problem, SettingsError
+from attntrace.subjects.configs import nested
 from attntrace.subjects.hugging_face_inputs import inputs_of
 
 NEEDED = "needs transformers: pip install 'attntrace[transformers]'"
@@ -103,7 +104,7 @@ def _config(path: str, settings: dict[str, Any], init: Mapping[str, Any]) -> Any
         raise _refusal(path, _unknown("model_type", name, CONFIG_MAPPING))
     kind = CONFIG_MAPPING[name]
     kept = {key: value for key, value in settings.items() if key not in LEFT_OUT}
-    asked, given = [kept.pop(key, None) for key in ATTENTION], _nested(init)
+    asked, given = [kept.pop(key, None) for key in ATTENTION], nested(init)
     try:
         if given:
             plain = kind.from_dict(kept)
@@ -139,16 +140,6 @@ def _class(path: str, config: Any, architectures: list[str] | None) -> Any:
         raise _refusal(path, f"transformers has no bare {config.model_type} model; {wanted}")
     kind = transformers.MODEL_MAPPING[type(config)]
     return kind[0] if isinstance(kind, (tuple, list)) else kind
-
-
-def _nested(init: Mapping[str, Any]) -> dict[str, Any]:
-    """Return dotted names as nested dicts."""
-    found: dict[str, Any] = {}
-    for name, value in init.items():
-        for part in reversed(name.split(".")[1:]):
-            value = {part: value}  # noqa: PLW2901 - wrapped, layer by layer
-        found = _merged(found, {name.split(".")[0]: value})
-    return found
 
 
 def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def test_headings_go_as_deep_as_rows():
     ("patterns", "shown"),
     [
         (("attn",), "cde"), (("block",), "bcde"), (("block.attn",), "cde"), (("b",), "b"),
-        (("*attn",), "cde"), (("[af]",), "af"), (("a", "attn"), "acde"), (("bl*",), "bcde"),
+        (("*attn",), "cde"), (("[af]",), ""), (("a", "attn"), "acde"), (("bl*",), "bcde"),
         (("ATTN",), ""), (("blo",), ""), (("*",), "abcdef"),
     ],
 )  # fmt: skip
@@ -177,10 +177,10 @@ def test_only(patterns, shown):
 
 
 def test_a_name_with_brackets_is_itself():
-    """An expression such as `x[0]` is found as it stands, though brackets are wildcards."""
+    """An expression such as `x[0]` is found as it stands: brackets are letters, as for `find`."""
     row = fake_row(0, "x[0]", "getitem", (7, 3))
     trace = fake_trace(tensors=(row,), ops=(), storages=(), modules=())
-    assert names(trace, only=("x[0]",)) == "x[0]"
+    assert [names(trace, only=(text,)) for text in ("x[0]", "x[?]", "[x]*")] == ["x[0]", "x[0]", ""]
 
 
 def test_patterns_that_match_nothing():
