@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from attntrace.api import Trace
-    from attntrace.record import Failure
+    from attntrace.record import Diagnosis
 
 _FEW = 30
 """Names that are listed; of more only those that come near."""
@@ -100,12 +100,12 @@ class ForwardError(AttntraceError):
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
-        super().__init__(str(trace.failure))
+        super().__init__(str(trace.diagnosis))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.trace,)
 
     @property
-    def diagnosis(self) -> Failure | None:
-        """Where the forward failed: the op, its operands and the source line."""
-        return self.trace.failure
+    def diagnosis(self) -> Diagnosis | None:
+        """Where and why the forward failed."""
+        return self.trace.diagnosis

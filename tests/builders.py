@@ -8,7 +8,7 @@ from typing import Any
 
 from attntrace.record import (
     Environment,
-    Failure,
+    Diagnosis,
     ModuleRecord,
     Operand,
     OpOutput,
@@ -107,9 +107,9 @@ def fake_module(path: str, type: str, *outputs: int, **changes: Any) -> ModuleRe
     return replace(module, **changes)
 
 
-def fake_failure(**changes: Any) -> Failure:
+def fake_failure(**changes: Any) -> Diagnosis:
     """Return a matmul of two tensors that do not fit."""
-    failure = Failure(
+    failure = Diagnosis(
         error="RuntimeError",
         message="sizes do not fit",
         op="matmul",

@@ -147,7 +147,7 @@ def test_a_forward_error_can_be_pickled_and_has_all():
     with pytest.raises(attntrace.ForwardError) as caught:
         attntrace.trace(lambda x, y: x @ y, torch.ones(2, 3), torch.ones(2, 3))
     error = caught.value
-    assert error.diagnosis is error.trace.failure
+    assert error.diagnosis is error.trace.diagnosis
     assert error.diagnosis.op == "matmul"
     assert [(one.name, one.shape) for one in error.diagnosis.operands] == [("x", (2, 3)), ("y", (2, 3))]  # fmt: skip
     assert isinstance(error.__cause__, RuntimeError)

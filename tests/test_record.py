@@ -78,7 +78,7 @@ traces = st.builds(
     parameters=sizes,
     spec=st.none() | st.dictionaries(texts, st.integers() | texts | st.booleans(), max_size=3),
     sizes=st.dictionaries(texts, sizes, max_size=3),
-    failure=failures,
+    diagnosis=failures,
     notes=st.lists(texts, max_size=2).map(tuple),
 )
 
@@ -99,7 +99,7 @@ def test_what_is_written_is_read_back(trace):
 @pytest.mark.parametrize("encode", [str, str.encode])
 def test_a_trace_is_read_from_text_and_bytes(encode):
     """A trace is read from a text and from UTF-8 bytes alike."""
-    trace = fake_trace(failure=fake_failure())
+    trace = fake_trace(diagnosis=fake_failure())
     assert Trace.from_json(encode(to_json(trace))) == trace
 
 

@@ -67,7 +67,7 @@ def test_a_loop_that_generates():
     assert [row.path for row in trace.find(op="argmax")] == [""] * 3
     assert [call.path for call in trace.modules] == ["", "embed", "qkv", "head"] * 3
     assert [call.depth for call in trace.modules] == [0, 1, 1, 1] * 3
-    assert (trace.output, trace.failure) == (None, None)
+    assert (trace.output, trace.diagnosis) == (None, None)
     assert trace.memory.parameters == sum(p.numel() for p in model.parameters())
 
 
@@ -169,7 +169,7 @@ def test_an_error_in_the_block_is_the_authors():
     assert watched_state() == before
     assert caught.value.__cause__ is caught.value.__context__ is None
     assert traceback.extract_tb(caught.value.__traceback__)[1].line == "h @ x"
-    failure = session.trace.failure
+    failure = session.trace.diagnosis
     assert (failure.op, failure.line) == ("matmul", "h @ x")
     assert [operand.name for operand in failure.operands] == ["h", "input"]
     assert named(session.trace, kind="op")[-1] == "h"
@@ -189,7 +189,7 @@ def test_an_interrupt_is_no_failure():
     with pytest.raises(KeyboardInterrupt):
         block()
     assert watched_state() == before
-    assert session.trace.failure is None
+    assert session.trace.diagnosis is None
     assert len(session.trace) == 4
 
 
@@ -200,7 +200,7 @@ def test_a_model_that_failed_can_be_tried_again():
         with pytest.raises(RuntimeError):
             model(x[:, 1:])
         model(x)
-    assert session.trace.failure is None
+    assert session.trace.diagnosis is None
     assert [session.trace[i].shape for i in session.trace.facts.outputs] == [(11, 3)]
 
 
@@ -413,7 +413,7 @@ def test_in_a_generator_the_code_between_is_watched_too():
     assert watched_state()[:-2] == before[:-2]
     trace = sessions[0].trace
     assert [row.op for row in trace] == ["input", *["linear", "tanh", "linear", "exp"] * 2]
-    assert trace.failure is None
+    assert trace.diagnosis is None
 
 
 def test_tasks_of_one_thread_are_seen_together():

@@ -53,9 +53,9 @@ class Trace:
         return self.facts.modules
 
     @property
-    def failure(self) -> record.Failure | None:
+    def diagnosis(self) -> record.Diagnosis | None:
         """Where the forward stopped, None where it did not."""
-        return self.facts.failure
+        return self.facts.diagnosis
 
     @cached_property
     def memory(self) -> MemoryReport:

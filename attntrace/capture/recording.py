@@ -24,7 +24,7 @@ from attntrace.capture.stopped import Stopped
 from attntrace.capture.training import steps_followed
 from attntrace.capture.witnesses import CallWitness, KernelWitness
 from attntrace.errors import AttntraceError
-from attntrace.record import Device, Environment, Failure, Trace
+from attntrace.record import Device, Diagnosis, Environment, Trace
 
 PACKED = "{} saved tensors are packed by hooks, and not in 'for backward'"
 ALREADY = (
@@ -53,7 +53,7 @@ class Notes:
     environment: Environment
     outputs: tuple[int, ...]
     parameters: int
-    failure: Failure | None
+    failure: Diagnosis | None
     remarks: tuple[str, ...]
     calls: list[Call]
     """Calls of attention."""
@@ -81,7 +81,7 @@ class Notes:
             outputs=self.outputs,
             environment=self.environment,
             parameters=self.parameters,
-            failure=self.failure,
+            diagnosis=self.failure,
             notes=self.remarks,
             attention=tuple(call.record(ops) for call in self.calls),
             began=self.ledger.began,

@@ -16,7 +16,7 @@ from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import Site, caller, line_of, place
 from attntrace.capture.structure import named_tensors
 from attntrace.errors import said
-from attntrace.record import Failure, Operand
+from attntrace.record import Diagnosis, Operand
 
 BACKWARD = ("backward", "grad")
 LIBRARIES = ("<frozen", *(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")))
@@ -70,12 +70,12 @@ class Stopped:
         if error is None:
             self.error, self._operands, self._site = None, (), None
 
-    def failure(self, error: BaseException) -> Failure:
+    def failure(self, error: BaseException) -> Diagnosis:
         """Return where `error` came from; without op and operands if no witness saw it."""
         seen = error is self.error
         site = self._site if seen else None
         source, line = (place(site), line_of(site)) if site else _innermost(error)
-        return Failure(
+        return Diagnosis(
             error=type(error).__name__,
             message=said(error),
             op=self._op if seen else None,

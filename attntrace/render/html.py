@@ -30,7 +30,7 @@ def to_html(trace: Trace, view: View) -> str:
     )
     drawing = escape("\n".join(timeline_lines(trace))) if view.timeline else ""
     drawn = f"<pre>{drawing}</pre>\n" if view.timeline else ""
-    failed = f"<p><b>{escape(str(trace.failure))}</b></p>\n" if trace.failure else ""
+    failed = f"<p><b>{escape(str(trace.diagnosis))}</b></p>\n" if trace.diagnosis else ""
     return (
         f"<table class='attntrace'>\n<caption>{escape(sheet.heading)}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"

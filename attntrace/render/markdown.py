@@ -22,8 +22,8 @@ def to_markdown(trace: Trace, view: View) -> str:
     ]
     if view.timeline:
         lines += ["", "```text", *timeline_lines(trace), "```"]
-    if trace.failure is not None:
-        lines.append(f"- **failed**: {_escaped(str(trace.failure))}")
+    if trace.diagnosis is not None:
+        lines.append(f"- **failed**: {_escaped(str(trace.diagnosis))}")
     return "\n".join(lines) + "\n"
 
 

@@ -63,8 +63,8 @@ class _Page:
             yield Text()
             block = PLAIN_BLOCK if self.options.ascii_only else BLOCK
             yield from map(Text, timeline_lines(self.trace, self.options.max_width, block))
-        if self.trace.failure is not None:
-            panel = "\n".join(["", *failure_lines(self.trace.failure)])
+        if self.trace.diagnosis is not None:
+            panel = "\n".join(["", *failure_lines(self.trace.diagnosis)])
             yield Text(panel, style="bold red")
 
     def table(self) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from unicodedata import east_asian_width
 
-from attntrace.record import Failure, Trace
+from attntrace.record import Diagnosis, Trace
 from attntrace.render.columns import Column
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
 from attntrace.render.timeline import timeline_lines
@@ -20,8 +20,8 @@ def to_text(trace: Trace, view: View) -> str:
     lines = [sheet.heading, *_table(sheet), *_footer(sheet)]
     if view.timeline:
         lines += ["", *timeline_lines(trace)]
-    if trace.failure is not None:
-        lines += ["", *failure_lines(trace.failure)]
+    if trace.diagnosis is not None:
+        lines += ["", *failure_lines(trace.diagnosis)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -31,7 +31,7 @@ def indented(line: Line, column: Column) -> str:
     return "  " * line.depth + text if column.key == "tensor" else text
 
 
-def failure_lines(failure: Failure) -> list[str]:
+def failure_lines(failure: Diagnosis) -> list[str]:
     """Return the panel below a table that stops short."""
     return [
         str(failure),

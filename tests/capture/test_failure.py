@@ -105,7 +105,7 @@ def test_an_error_that_the_author_caught_is_not_the_failure():
 
     trace = attntrace.trace(forward, torch.randn(2, 3))
     assert [row.name for row in trace.tensors] == ["x", "x.T", "x @ x.T"]
-    assert trace.failure is None
+    assert trace.diagnosis is None
 
 
 def test_a_bug_of_a_witness_is_not_taken_for_the_authors(monkeypatch):

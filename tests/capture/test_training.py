@@ -268,7 +268,7 @@ def test_a_backward_that_fails_is_a_failure():
     weight, before = torch.ones(5, requires_grad=True), watched_state()
     with pytest.raises(ForwardError) as caught:
         attntrace.trace(lambda x: (x * weight).backward(), torch.ones(5))
-    assert caught.value.trace.failure.op == "backward"
+    assert caught.value.trace.diagnosis.op == "backward"
     assert watched_state() == before
 
 

@@ -55,7 +55,7 @@ def hostile_trace():
     )
     return fake_trace(
         tensors=(row,), ops=(), modules=(), storages=(), outputs=(0,), notes=(HOSTILE,),
-        subject=HOSTILE, failure=fake_failure(message=HOSTILE),
+        subject=HOSTILE, diagnosis=fake_failure(message=HOSTILE),
     )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def test_markdown_rows_have_as_many_cells_as_columns(trace):
 
 def test_markdown_says_what_failed():
     """A trace that stops short says so at the end."""
-    shown = to_markdown(fake_trace(failure=fake_failure()), View())
+    shown = to_markdown(fake_trace(diagnosis=fake_failure()), View())
     assert shown.splitlines()[-1] == (
         "- **failed**: matmul failed at model.py:7: RuntimeError: sizes do not fit"
     )

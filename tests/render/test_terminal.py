@@ -183,7 +183,7 @@ matmul failed at model.py:7: RuntimeError: sizes do not fit
 @pytest.mark.parametrize("show", [lambda trace: to_text(trace, View()), None])
 def test_a_failure_stands_below_the_table(show):
     """The op, the line and both operands come last, on a terminal and in a pipe."""
-    trace = fake_trace(failure=fake_failure())
+    trace = fake_trace(diagnosis=fake_failure())
     shown = show(trace) if show else on_terminal(30, trace=trace)
     assert shown.endswith(FAILURE)
 
@@ -191,7 +191,7 @@ def test_a_failure_stands_below_the_table(show):
 def test_a_failure_of_which_little_is_known():
     """A failure without line and operands is one line."""
     failure = fake_failure(op=None, source=None, line=None, operands=())
-    shown = to_text(fake_trace(failure=failure), View())
+    shown = to_text(fake_trace(diagnosis=failure), View())
     assert shown.endswith("\n\nthe forward failed: RuntimeError: sizes do not fit\n")
 
 

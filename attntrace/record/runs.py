@@ -1,0 +1,86 @@
+"""The facts of modules, storages and attention in one run, and of what the run depended on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from attntrace.record.tensors import Shape
+
+Device = Literal["cpu", "cuda"]
+Owner = Literal["parameter", "buffer", "input", "optimizer", "outside", "run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleRecord:
+    """One call of one module, in the order of entering."""
+
+    path: str
+    type: str
+    depth: int
+    parameters: int
+    """Scalars in the parameters of the module and everything below it."""
+    outputs: tuple[int, ...]
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageRecord:
+    """One block of memory. `born` and `died` count the births and deaths of one run in order;
+    `born` is None for memory that was there before, `died` is None for what outlived the run.
+    """
+
+    id: int
+    nbytes: int
+    owner: Owner
+    name: str | None
+    device: str
+    born: int | None
+    died: int | None
+    op: int | None
+    """The op that allocated it."""
+    row: int | None
+    """The row that shows it first, or whose call hid it."""
+    saved_for_backward: bool | None
+    """None where nothing was asked of autograd."""
+    died_row: int | None = None
+    """The row of the last op that ran before it died; None if it outlived the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionRecord:
+    """One call of attention that torch has more than one way to run."""
+
+    path: str
+    """The module whose forward was running."""
+    row: int | None
+    call: str
+    """`scaled_dot_product_attention`, or the module of torch's that was called."""
+    kernel: str
+    refused: tuple[str, ...]
+    """The faster kernels that did not run, and why."""
+    unobserved: str | None
+    """The kernel that runs when nobody watches, where that is another one."""
+    scores: Shape | None
+    """The shape that the scores would have had, where a fused kernel kept them to itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the run depended on besides the code and the inputs."""
+
+    attntrace: str
+    torch: str
+    python: str
+    device: str
+    device_name: str
+    dtype: str | None
+    """Of the first input."""
+    training: bool | None
+    """None for a function, which has no mode."""
+    grad: bool
+    inference: bool
+    autocast: str | None
+    """The dtype that autocast computes in, None where it is off."""
+    as_device: Device | None = None
+    """The device that a run on meta speaks for; None where it ran on what it speaks of."""
