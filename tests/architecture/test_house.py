@@ -123,6 +123,7 @@ def test_json_documentation_names_every_field():
         f"{kind.__name__}.{item.name}"
         for kind in kinds
         for item in fields(kind)
-        if f"`{item.name}`" not in text.split(f"## {kind.__name__}\n")[1].split("\n## ")[0]
+        if item.name in kind.__annotations__  # those of its base have a table of their own
+        and f"`{item.name}`" not in text.split(f"## {kind.__name__}\n")[1].split("\n## ")[0]
     ]
     assert missing == []
