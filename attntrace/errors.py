@@ -94,13 +94,19 @@ class BuildError(AttntraceError):
 
 
 class ForwardError(AttntraceError):
-    """A forward that raised. `trace` holds every tensor up to there, `__cause__` what was raised."""
+    """A forward that raised. `trace` holds every tensor up to there, `__cause__` what was raised.
+
+    Printed, it is the panel: the line, the operands, what does not hold, and what would work.
+    """
 
     exit_code = 3
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
-        super().__init__(str(trace.diagnosis))
+        super().__init__(trace)
+
+    def __str__(self) -> str:
+        return self.trace.panel()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.trace,)

@@ -9,10 +9,12 @@ from typing import Any
 from attntrace.record import (
     Environment,
     Diagnosis,
+    Fix,
     ModuleRecord,
     Operand,
     OpOutput,
     OpRecord,
+    Step,
     StorageRecord,
     TensorRecord,
     Trace,
@@ -117,10 +119,25 @@ def fake_failure(**changes: Any) -> Diagnosis:
         source="model.py:7",
         line="scores = q @ k",
         operands=(
-            Operand(name="q", shape=(13, 100, 64), dtype="float32", device="cpu", row=2),
-            Operand(name="k", shape=(49,), dtype="float16", device="cpu", row=None),
+            Operand(
+                name="q", shape=(13, 100, 64), axes=("batch", "tokens", "chan"), dtype="float32",
+                device="cpu", row=2, source="model.py:5",
+            ),
+            Operand(
+                name="k", shape=(49,), dtype="float16", device="cpu", row=None, holds="0 to 79"
+            ),
         ),
-    )
+        mark=(9, 14),
+        rule="the last size of q, 64, must equal the size of k, 49.",
+        origin=(
+            Step(said="k has 49 by `dim`", source="model.py:2", line="self.k = Rows(dim)"),
+            Step(said="`images` came in so"),
+        ),
+        fixes=(
+            Fix(said="build k with 64", code="Rows(64)", tried="on meta"),
+            Fix(said="cast k"),
+        ),
+    )  # fmt: skip
     return replace(failure, **changes)
 
 

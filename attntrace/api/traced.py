@@ -57,6 +57,12 @@ class Trace:
         """Where the forward stopped, None where it did not."""
         return self.facts.diagnosis
 
+    def panel(self) -> str:
+        """Return what is said of a forward that failed, as the table ends with it; else ""."""
+        from attntrace.render import finding_lines
+
+        return "\n".join(finding_lines(self.diagnosis)) if self.diagnosis else ""
+
     @cached_property
     def memory(self) -> MemoryReport:
         """Bytes of parameters, inputs, new storages and copies; the peak; with grad, of training."""

@@ -106,13 +106,13 @@ class Expressions:
 
     def name(self, span: Span, part: Part) -> str | None:
         """Return what the author calls a result of the expression at `span`; None if none is."""
-        node = self._node(span)
+        node = self.node(span)
         if node is None:
             return None
         if isinstance(node, ast.AugAssign):
-            return self._text(node.target)
+            return self.text(node.target)
         try:
-            return self._text(self._target(node, part, ()) or element(node, part))
+            return self.text(self._target(node, part, ()) or element(node, part))
         except RecursionError:  # hundreds of terms: no name for a table
             return None
 
@@ -121,15 +121,15 @@ class Expressions:
 
         `steps` lead to the result in what the function returns, the innermost first.
         """
-        node = self._node(span)
+        node = self.node(span)
         if not isinstance(node, ast.expr) or calls(node, *_BUILT_IN):
             return None
         target = self._target(node, part, steps)
-        return None if target is None else self._text(target)
+        return None if target is None else self.text(target)
 
     def returned(self, span: Span) -> list[Part] | None:
         """Return the steps to an expression in what its function returns; None if it is not there."""
-        node: ast.AST | None = self._node(span)
+        node: ast.AST | None = self.node(span)
         steps: list[Part] = []
         while node is not None:
             above = self._above.get(node)
@@ -142,14 +142,20 @@ class Expressions:
             node = above
         return None
 
-    def _node(self, span: Span) -> ast.expr | ast.AugAssign | None:
+    def node(self, span: Span) -> ast.expr | ast.AugAssign | None:
+        """Return the expression of the code at `span`; None where the tree has none."""
         self._read(span[0] or 0, span[1] or 0)
         return self._at.get(span) or self._at.get((None, span[1], None, span[3]))
 
-    def _text(self, node: ast.expr) -> str:
-        """Return an expression as the author wrote it, on one line."""
+    def statement(self, node: ast.AST) -> ast.stmt | None:
+        """Return the statement that an expression is a direct part of, None if it lies deeper."""
+        above = self._above.get(node)
+        return above if isinstance(above, ast.stmt) else None
+
+    def text(self, node: ast.expr | ast.stmt) -> str:
+        """Return an expression or a statement as the author wrote it, on one line."""
         if isinstance(node, Item):
-            return f"{self._text(node.value)}[{node.number}]"
+            return f"{self.text(node.value)}[{node.number}]"
         if node.lineno != node.end_lineno:
             return ast.unparse(node)
         line = self.lines[node.lineno - 1].encode()  # columns are bytes

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import takewhile
 from types import NoneType
 from typing import Any
 
@@ -122,6 +123,16 @@ class ModuleWitness:
                 self.parameters[id(parameter)] = (name.rpartition(".")[0], scalars)
         for name, buffer in root.named_buffers(prefix):
             adopt(buffer, "buffer", name)
+
+    def inside_torchs_own(self) -> list[Visit]:
+        """Return the modules of torch's own that are running, the outermost first."""
+        opened = takewhile(lambda visit: visit.kind.torchs_own, reversed(self._open))
+        return [*opened][::-1]
+
+    @property
+    def root(self) -> nn.Module | None:
+        """The outermost module, None of a function."""
+        return next((module for module, path in self._paths.items() if not path), None)
 
     def forget(self) -> None:
         """Let go of the modules."""

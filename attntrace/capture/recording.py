@@ -14,6 +14,7 @@ from attntrace.capture.as_device import run_as
 from attntrace.capture.attention import Call
 from attntrace.capture.compiled import eagerly
 from attntrace.capture.facts import module_record, op_record, storage_record, tensor_record
+from attntrace.capture.failed.stop import diagnosis_of
 from attntrace.capture.fence import node_of, unasked
 from attntrace.capture.hooks import ModuleWitness, Visit
 from attntrace.capture.ledger import Ledger
@@ -102,6 +103,7 @@ class Recording:
         self.kernels = KernelWitness(self.ledger, self.stopped, meter)
         self.modules = ModuleWitness(self.ledger, self.calls)
         self.modules.kernels = self.kernels
+        self.stopped.modules = self.modules
 
     def enter_inputs(self, named: Iterable[tuple[str, Tensor]]) -> list[Any]:
         """Enter the tensors that no row shows yet; return the nodes of the graph that made them."""
@@ -168,6 +170,7 @@ class Recording:
         error: BaseException | None,
     ) -> Notes:
         """Return what was seen, and let go of every module."""
+        failure = None if error is None else self._failure(error)
         self.modules.forget()
         return Notes(
             subject=subject,
@@ -176,8 +179,12 @@ class Recording:
             environment=environment,
             outputs=tuple(outputs),
             parameters=sum(scalars for _, scalars in self.modules.parameters.values()),
-            failure=None if error is None else self.stopped.failure(error),
+            failure=failure,
             remarks=(*self.remarks, *(self.meter.notes if self.meter else ())),
             scratch=self.meter.found if self.meter else {},
             calls=self.calls.attention.calls,
         )
+
+    def _failure(self, error: BaseException) -> Diagnosis:
+        rows = [tensor_record(row, None) for row in self.ledger.rows]
+        return diagnosis_of(error, self.stopped, self.ledger.path, rows, self.modules.root)

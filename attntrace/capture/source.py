@@ -7,6 +7,7 @@ is found in the syntax tree by its position alone, and only once the run is over
 
 from __future__ import annotations
 
+import ast
 import dis
 import linecache
 import os
@@ -159,6 +160,15 @@ def name_at(site: Site, output: int = 0, count: int | None = None) -> str | None
         if target is not None:
             return target
     return _of(site.code).name(site.instruction, output, count)
+
+
+def node_at(site: Site) -> tuple[Expressions, ast.expr | ast.AugAssign] | None:
+    """Return the expression at a place, with the text that it stands in; None without source."""
+    known = _of(site.code)
+    if known.text is None or not 0 <= site.instruction // 2 < len(known.spans):
+        return None
+    node = known.text.node(known.spans[site.instruction // 2])
+    return None if node is None else (known.text, node)
 
 
 class _Code:

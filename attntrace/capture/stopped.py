@@ -1,66 +1,56 @@
-"""Where a forward stopped: the innermost call of the author's that raised, and its operands."""
+"""Where a forward stopped: the innermost call of the author's that raised, and all it was given."""
 
 from __future__ import annotations
 
-import linecache
 import sys
-import sysconfig
-import traceback
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from attntrace.capture.describe import device_name, dtype_name, plain, shape_of
-from attntrace.capture.fence import is_early_stop, unasked
+from attntrace.capture.failed.seen import Seen
+from attntrace.capture.fence import is_early_stop
 from attntrace.capture.ledger import Ledger
-from attntrace.capture.source import Site, caller, line_of, place
-from attntrace.capture.structure import named_tensors
-from attntrace.errors import said
-from attntrace.record import Diagnosis, Operand
+
+if TYPE_CHECKING:
+    from attntrace.capture.hooks import ModuleWitness
 
 BACKWARD = ("backward", "grad")
-LIBRARIES = ("<frozen", *(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")))
-"""How the files begin that are nobody's own code."""
 
 
 class Stopped:
-    """Remembers the first error that passed a witness; `failure` tells about it afterwards.
+    """Remembers the first error that passed a witness, and the call that raised it.
 
-    Operands are described at once, because the tensors must not be kept.
+    The call is described at once, because its tensors must not be kept.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self.modules: ModuleWitness | None = None
         self.bug: Exception | None = None
         """What a witness itself raised, should it ever: never to be taken for the author's."""
         self.error: BaseException | None = None
-        self._op: str | None = None
-        self._path = ""
-        self._operands: tuple[Operand, ...] = ()
-        self._from_op = False
-        self._site: Site | None = None
+        self.path = ""
+        """The module whose forward was running."""
+        self.seen: Seen | None = None
+        """None where a module raised and no call of torch's did."""
 
-    def at_op(self, error: BaseException, op: str, given: Any) -> None:
+    def at_op(self, error: BaseException, func: Any, given: Any) -> None:
         """Note a dispatched op that raised."""
         if self.error is not error and not is_early_stop(error):
-            self._note(error, op, given)
-            self._from_op = True
+            self._note(error, func, str(func), given)
 
-    def at_call(self, error: BaseException, op: str, given: Any) -> None:
+    def at_call(self, error: BaseException, func: Callable[..., Any], op: str, given: Any) -> None:
         """Note a Python-level call that raised; it says more than the op below it.
 
         Not so a call of backward: what raised in it the author wrote elsewhere, or nowhere.
         """
-        news = self.error is not error or (self._from_op and op not in BACKWARD)
-        if news and not is_early_stop(error):
-            self._note(error, op, given)
-            self._from_op = False
+        below = self.seen is not None and self.seen.by_dispatcher and op not in BACKWARD
+        if (self.error is not error or below) and not is_early_stop(error):
+            self._note(error, func, op, given)
 
     def at_module(self, error: BaseException, path: str) -> None:
         """Note a module that an error leaves; the innermost comes first, and a call knows more."""
         if self.error is not error and not is_early_stop(error):
-            self.error, self._op, self._path = error, None, path
-            self._operands, self._site, self._from_op = (), None, False
+            self.error, self.path, self.seen = error, path, None
 
     def forget_handled(self) -> None:
         """Let go of an error that the author has handled: its traceback keeps tensors alive."""
@@ -68,60 +58,12 @@ class Stopped:
         while error is not None and error is not self.error:
             error = error.__context__
         if error is None:
-            self.error, self._operands, self._site = None, (), None
+            self.error, self.seen = None, None
 
-    def failure(self, error: BaseException) -> Diagnosis:
-        """Return where `error` came from; without op and operands if no witness saw it."""
-        seen = error is self.error
-        site = self._site if seen else None
-        source, line = (place(site), line_of(site)) if site else _innermost(error)
-        return Diagnosis(
-            error=type(error).__name__,
-            message=said(error),
-            op=self._op if seen else None,
-            path=self._path if seen else self._ledger.path,
-            source=source,
-            line=line,
-            operands=self._operands if seen else (),
-        )
-
-    def _note(self, error: BaseException, op: str, given: Any) -> None:
-        self.error, self._op, self._path = error, op, self._ledger.path
-        self._site = caller()
-        args, kwargs = given
-        found = [
-            *named_tensors("", tuple(args)),
-            *(
-                pair
-                for name, value in (kwargs or {}).items()
-                for pair in named_tensors(name, value)
-            ),
-        ]
-        with unasked():
-            self._operands = tuple([self._operand(name, tensor) for name, tensor in found])
-
-    def _operand(self, name: str, tensor: Tensor) -> Operand:
-        row = self._ledger.row_of(tensor)
-        life = self._ledger.storages.find(tensor)
-        owner = life.name if life is not None and life.row is None else None
-        return Operand(
-            name=(row.title() if row else None) or owner or f"argument {name}",
-            shape=plain(shape_of(tensor)),
-            dtype=dtype_name(tensor.dtype),
-            device=device_name(tensor.device),
-            row=row.index if row else None,
-        )
-
-
-def _innermost(error: BaseException) -> tuple[str | None, str | None]:
-    """Return place and text of the innermost line of the author's own, else of a library's."""
-    sites = [
-        Site(frame.f_code, frame.f_lasti, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if not frame.f_globals.get("__name__", "").startswith(("torch.", "attntrace.capture"))
-    ]
-    own = [site for site in sites if not site.code.co_filename.startswith(LIBRARIES)]
-    for site in (own or sites)[-1:]:
-        line = linecache.getline(site.code.co_filename, site.line or 0)
-        return place(site), line.strip() or None
-    return None, None
+    def _note(self, error: BaseException, func: Any, op: str, given: Any) -> None:
+        self.error, self.path, self.seen = error, self._ledger.path, None
+        inside = self.modules.inside_torchs_own() if self.modules is not None else ()
+        try:
+            self.seen = Seen.of(func, op, given, self._ledger, inside)
+        except Exception:  # noqa: BLE001 - the author's error is what counts
+            return

@@ -61,7 +61,7 @@ class CallWitness(TorchFunctionMode):
             else:
                 out = func(*args, **kwargs) if kwargs else func(*args)
         except BaseException as error:
-            self.stopped.at_call(error, op_name(func), (args, kwargs or {}))
+            self.stopped.at_call(error, func, op_name(func), (args, kwargs))
             raise
         try:
             if isinstance(out, Tensor):
@@ -167,7 +167,7 @@ class KernelWitness(TorchDispatchMode):
             else:
                 out = func(*args, **kwargs) if kwargs else func(*args)
         except BaseException as error:
-            self.stopped.at_op(error, str(func), (args, kwargs))
+            self.stopped.at_op(error, func, (args, kwargs))
             raise
         finally:
             ledger.dispatching = False

@@ -2,6 +2,7 @@
 
 from attntrace.render.columns import COLUMNS as COLUMNS
 from attntrace.render.csv import to_csv as to_csv
+from attntrace.render.finding import finding_lines as finding_lines
 from attntrace.render.html import to_html as to_html
 from attntrace.render.json import to_json as to_json
 from attntrace.render.markdown import to_markdown as to_markdown

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from attntrace.record import Trace
+from attntrace.render.finding import finding_lines
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
 from attntrace.render.timeline import timeline_lines
 
@@ -23,8 +26,15 @@ def to_markdown(trace: Trace, view: View) -> str:
     if view.timeline:
         lines += ["", "```text", *timeline_lines(trace), "```"]
     if trace.diagnosis is not None:
-        lines.append(f"- **failed**: {_escaped(str(trace.diagnosis))}")
+        lines += ["", *_fenced(finding_lines(trace.diagnosis))]
     return "\n".join(lines) + "\n"
+
+
+def _fenced(text: list[str]) -> list[str]:
+    """Return text as it is, between more backticks than it has in a row itself."""
+    longest = max((len(run) for line in text for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}text", *text, fence]
 
 
 def _cells(line: Line, sheet: Sheet) -> list[str]:

@@ -10,11 +10,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from attntrace.record import Trace
+from attntrace.record import Diagnosis, Trace, Trap
 from attntrace.render.cells import EMPTY
 from attntrace.render.columns import Column
+from attntrace.render.finding import finding_lines
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
-from attntrace.render.text import failure_lines
 from attntrace.render.timeline import BLOCK, PLAIN_BLOCK, timeline_lines
 
 _GAP = 2
@@ -22,6 +22,8 @@ _NAMES = (40, 32, 24)  # letters of a name on a terminal, the fewer the more col
 _CUT_FOR = 5  # of those that go earlier none is worth cut names
 _HEADING = 8  # letters that a heading may have more: its end says what it is
 _DEEP = 6  # levels of modules up to which a level is indented by two
+_HEAD = "bold red"
+_SAID = {"^": "red", "fix: ": "green", "from: ": "cyan"}
 _STYLE = {"phase": "bold underline", "module": "bold", "kernel": "dim", "tensor": ""}
 
 
@@ -64,8 +66,8 @@ class _Page:
             block = PLAIN_BLOCK if self.options.ascii_only else BLOCK
             yield from map(Text, timeline_lines(self.trace, self.options.max_width, block))
         if self.trace.diagnosis is not None:
-            panel = "\n".join(["", *failure_lines(self.trace.diagnosis)])
-            yield Text(panel, style="bold red")
+            yield Text()
+            yield panel(self.trace.diagnosis)
 
     def table(self) -> Table:
         """Return the table, the row of the peak marked."""
@@ -98,6 +100,19 @@ class _Page:
             return Text(text, style="green" if text.startswith("new") else "")
         same = line.cells.get("from", EMPTY).text.startswith("same")
         return Text(text, style="dim" if same and not line.is_peak else "")
+
+
+def panel(finding: Diagnosis | Trap) -> Text:
+    """Return what is said of a line: the rule stands out, and so do the fixes."""
+    text = Text()
+    for line in finding_lines(finding):
+        mark = line.lstrip()
+        style = next((style for start, style in _SAID.items() if mark.startswith(start)), "")
+        if finding.rule and mark == finding.rule:
+            style = "bold"
+        text.append(f"{line}\n", style=style if text else _HEAD)
+    text.rstrip()
+    return text
 
 
 class _Fitted:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from unicodedata import east_asian_width
 
-from attntrace.record import Diagnosis, Trace
+from attntrace.record import Trace
 from attntrace.render.columns import Column
+from attntrace.render.finding import finding_lines
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
 from attntrace.render.timeline import timeline_lines
-from attntrace.render.units import shape_text
 
 _GAP = "  "
 
@@ -21,7 +21,7 @@ def to_text(trace: Trace, view: View) -> str:
     if view.timeline:
         lines += ["", *timeline_lines(trace)]
     if trace.diagnosis is not None:
-        lines += ["", *failure_lines(trace.diagnosis)]
+        lines += ["", *finding_lines(trace.diagnosis)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -29,19 +29,6 @@ def indented(line: Line, column: Column) -> str:
     """Return the text of a cell; names stand as deep as the module that made the tensor."""
     text = line[column].text
     return "  " * line.depth + text if column.key == "tensor" else text
-
-
-def failure_lines(failure: Diagnosis) -> list[str]:
-    """Return the panel below a table that stops short."""
-    return [
-        str(failure),
-        *([f"  {failure.line}"] if failure.line else []),
-        *(
-            f"  {o.name}: {shape_text(o.shape)} {o.dtype} {o.device}"
-            + (f", row #{o.row}" if o.row is not None else "")
-            for o in failure.operands
-        ),
-    ]
 
 
 def _table(sheet: Sheet) -> Iterator[str]:

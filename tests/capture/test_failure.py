@@ -11,6 +11,7 @@ from torch import nn
 
 import attntrace
 from attntrace.record import Operand
+from attntrace.render import finding_lines
 
 
 class Block(nn.Module):
@@ -39,31 +40,42 @@ def test_the_table_up_to_the_failing_op():
     assert [row.name for row in error.trace.tensors] == ["x", "q", "k"]
     assert isinstance(error.__cause__, RuntimeError)
     assert error.trace.output is None
-    assert str(error) == (
+    assert str(error.diagnosis) == (
         f"matmul failed at {error.diagnosis.source}: RuntimeError: "
         "Expected size for first two dimensions of batch2 tensor to be: [13, 64] but got: "
         "[13, 100]."
     )
 
 
+def test_a_printed_error_is_the_panel():
+    """The error of a failed forward prints what the table ends with."""
+    error = failure_of(Block(), torch.randn(13, 100, 49))
+    assert str(error) == error.trace.panel() == "\n".join(finding_lines(error.diagnosis))
+    assert error.trace.to_text().endswith(f"\n\n{error}\n")
+    assert str(error).splitlines()[1:3] == ["    return q @ k", "           ^^^^^"]
+
+
 def test_the_operands_by_name():
     """The failing call's tensors are described with the rows that made them."""
     failure = failure_of(Block(), torch.randn(13, 100, 49)).diagnosis
     assert (failure.op, failure.line) == ("matmul", "return q @ k")
+    file = failure.source.rpartition(":")[0]
+    first, like = failure.operands[0].source, {"shape": (13, 100, 64), "dtype": "float32"}
     assert failure.operands == (
-        Operand(name="q", shape=(13, 100, 64), dtype="float32", device="cpu", row=1),
-        Operand(name="k", shape=(13, 100, 64), dtype="float32", device="cpu", row=2),
+        Operand(name="q", device="cpu", row=1, source=first, **like),
+        Operand(name="k", device="cpu", row=2, source=failure.operands[1].source, **like),
     )
+    assert first.startswith(f"{file}:")
 
 
 def test_a_parameter_among_the_operands():
-    """A weight goes by its path in the model, an input by its parameter, and the path is given."""
+    """Each goes by what the author calls it where it failed, and the path is given."""
     failure = failure_of(Block(), torch.randn(13, 100, 50)).diagnosis
     assert (failure.op, failure.path, failure.line) == ("linear", "q", "q = self.q(x)")
     assert [(o.name, o.shape) for o in failure.operands] == [
         ("x", (13, 100, 50)),
-        ("q.weight", (64, 49)),
-        ("q.bias", (64,)),
+        ("self.q.weight", (64, 49)),
+        ("self.q.bias", (64,)),
     ]
 
 

@@ -14,7 +14,7 @@ import pytest
 from attntrace.analysis.copies import Copy
 from attntrace.analysis.memory import Moment
 from attntrace.analysis.timeline import Alive
-from attntrace.render import COLUMNS, View, to_csv, to_html, to_json, to_markdown
+from attntrace.render import COLUMNS, View, finding_lines, to_csv, to_html, to_json, to_markdown
 from attntrace.render.timeline import timeline_lines
 from tests.builders import fake_failure, fake_row, fake_trace, fake_training
 
@@ -103,11 +103,10 @@ def test_markdown_rows_have_as_many_cells_as_columns(trace):
 
 
 def test_markdown_says_what_failed():
-    """A trace that stops short says so at the end."""
-    shown = to_markdown(fake_trace(diagnosis=fake_failure()), View())
-    assert shown.splitlines()[-1] == (
-        "- **failed**: matmul failed at model.py:7: RuntimeError: sizes do not fit"
-    )
+    """A trace that stops short ends with the panel, in a block that no backtick of it ends."""
+    failure = fake_failure(message="```")
+    shown = to_markdown(fake_trace(diagnosis=failure), View())
+    assert shown.endswith("\n".join(["", "````text", *finding_lines(failure), "````", ""]))
 
 
 def test_html_of_a_row():

@@ -173,10 +173,19 @@ def test_wide_characters_take_two_columns():
 
 FAILURE = """\
 
-matmul failed at model.py:7: RuntimeError: sizes do not fit
-  scores = q @ k
-  q: (13, 100, 64) float32 cpu, row #2
-  k: (49,) float16 cpu
+matmul failed at model.py:7
+    scores = q @ k
+             ^^^^^
+  q  (13, 100, 64)  (batch, tokens, chan)  float32  cpu                 row #2, line 5
+  k  (49,)                                 float16  cpu  holds 0 to 79
+  the last size of q, 64, must equal the size of k, 49.
+  from: k has 49 by `dim`  (model.py:2)
+      self.k = Rows(dim)
+  from: `images` came in so
+  fix: build k with 64  (tried on meta: it works)
+      Rows(64)
+  fix: cast k  (not tried)
+  RuntimeError: sizes do not fit
 """
 
 
@@ -189,10 +198,13 @@ def test_a_failure_stands_below_the_table(show):
 
 
 def test_a_failure_of_which_little_is_known():
-    """A failure without line and operands is one line."""
-    failure = fake_failure(op=None, source=None, line=None, operands=())
+    """Of a failure without line, operands and rule the error is told, and all of its lines."""
+    failure = fake_failure(
+        op=None, source=None, line=None, operands=(), mark=None, rule=None, origin=(), fixes=(),
+        message="sizes do not fit\nat all",
+    )  # fmt: skip
     shown = to_text(fake_trace(diagnosis=failure), View())
-    assert shown.endswith("\n\nthe forward failed: RuntimeError: sizes do not fit\n")
+    assert shown.endswith("\n\nthe forward failed\n  RuntimeError: sizes do not fit\n    at all\n")
 
 
 def test_no_tensors_at_all():

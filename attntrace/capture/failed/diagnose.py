@@ -1,0 +1,133 @@
+"""From a call that raised to its diagnosis. It never raises, and never hides what was raised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import nn
+
+from attntrace.analysis.diagnosis import Explained, FailedCall, Given, explained
+from attntrace.capture.failed.origin import origin
+from attntrace.capture.failed.trial import Trial
+from attntrace.errors import said
+from attntrace.record import Diagnosis, Fix, Mark, Operand, Step, TensorRecord
+
+MOST_OPERANDS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in the author's code a call stands."""
+
+    source: str | None = None
+    line: str | None = None
+    mark: Mark | None = None
+    called_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What is known of a failed run besides its call."""
+
+    path: str = ""
+    """The module whose forward was running."""
+    rows: Sequence[TensorRecord] = ()
+    root: nn.Module | None = None
+    """The outermost module, in which parameters have their paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A call that may be what failed, as one witness has it."""
+
+    call: FailedCall
+    function: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the explainers, the trial and the lineage say of a call."""
+
+    rule: str | None = None
+    origin: tuple[Step, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+    operands: tuple[Given, ...] = field(default=())
+
+
+def diagnosis(
+    error: BaseException, candidates: Sequence[Candidate], place: Place, around: Around
+) -> Diagnosis:
+    """Return where and why a forward stopped: the first candidate that somebody can explain."""
+    candidates = [
+        Candidate(replace(one.call, error=type(error).__name__, message=said(error)), one.function)
+        for one in candidates
+    ]
+    found, known = next(
+        ((one, known) for one in candidates if (known := _known(one, around)) is not None),
+        (candidates[0] if candidates else None, _Known()),
+    )
+    call = found.call if found else FailedCall(op="")
+    return Diagnosis(
+        error=type(error).__name__,
+        message=said(error),
+        op=call.op or None,
+        path=around.path,
+        source=place.source,
+        line=place.line,
+        mark=place.mark,
+        called_from=place.called_from,
+        operands=_operands(call, around.rows),
+        rule=known.rule,
+        origin=known.origin,
+        fixes=known.fixes,
+    )
+
+
+def _known(one: Candidate, around: Around) -> _Known | None:
+    """Return what is known of a call; None where no explainer knows it."""
+    with suppress(Exception):
+        found = explained(one.call)
+        if found is not None:
+            return _Known(found.rule, _origin(found, around), _fixes(found, one))
+    return None
+
+
+def _origin(found: Explained, around: Around) -> tuple[Step, ...]:
+    with suppress(Exception):
+        return origin(found.culprits, around.rows, around.root)
+    return ()
+
+
+def _fixes(found: Explained, one: Candidate) -> tuple[Fix, ...]:
+    with suppress(Exception):
+        return Trial.of(one.call, one.function).fixes(found.proposals)
+    return ()
+
+
+def _operands(call: FailedCall, rows: Sequence[TensorRecord]) -> tuple[Operand, ...]:
+    """Return the tensors of a call, each once."""
+    found: dict[tuple[Any, ...], Operand] = {}
+    for _, tensor in call.tensors():
+        one = _operand(tensor, rows)
+        found.setdefault((one.name, one.shape, one.row), one)
+    return tuple(found.values())[:MOST_OPERANDS]
+
+
+def _operand(tensor: Given, rows: Sequence[TensorRecord]) -> Operand:
+    row = rows[tensor.row] if tensor.row is not None and tensor.row < len(rows) else None
+    holds = None
+    if tensor.least is not None:
+        same = tensor.least == tensor.most
+        holds = f"{tensor.least}" if same else f"{tensor.least} to {tensor.most}"
+    return Operand(
+        name=tensor.name,
+        shape=tensor.shape,
+        dtype=tensor.dtype,
+        device=tensor.device,
+        row=tensor.row,
+        source=row.source if row else None,
+        holds=holds,
+    )

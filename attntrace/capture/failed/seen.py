@@ -1,0 +1,127 @@
+"""A call that raised, as a witness saw it: everything about it that must not be kept alive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from attntrace.analysis.diagnosis import Called, FailedCall, Given
+from attntrace.capture.failed.given import described, given
+from attntrace.capture.failed.settings import constructor_settings
+from attntrace.capture.failed.written import Written, written
+from attntrace.capture.fence import unasked
+from attntrace.capture.ledger import Ledger
+from attntrace.capture.source import Site, caller
+
+if TYPE_CHECKING:
+    from attntrace.capture.hooks import Visit
+
+_METHODS = ("method_descriptor", "wrapper_descriptor", "getset_descriptor")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One call of torch's that raised."""
+
+    call: FailedCall
+    function: Callable[..., Any]
+    path: str
+    site: Site | None
+    levels: int
+    """How many modules of torch's own it is inside of; 0 where the author wrote it."""
+    by_dispatcher: bool
+    """Whether only the dispatcher saw it."""
+
+    @classmethod
+    def of(
+        cls, function: Callable[..., Any], op: str, given_to: Any, ledger: Ledger,
+        inside: Sequence[Visit],
+    ) -> Seen:  # fmt: skip
+        """Describe a call while its tensors are alive; `inside` are torch's own modules around it."""
+        args, kwargs = given_to
+        module = inside[-1].module if inside else None
+
+        def namer(tensor: Tensor) -> Given:
+            return _given(tensor, ledger)
+
+        with unasked():
+            call = FailedCall(
+                op=op,
+                args=tuple(described(arg, namer) for arg in args),
+                kwargs={key: described(value, namer) for key, value in (kwargs or {}).items()},
+                module=module and Called(
+                    type=type(module).__name__, text="", path=inside[-1].path,
+                    settings=constructor_settings(module),
+                ),
+            )  # fmt: skip
+        return cls(call, function, ledger.path, caller(2), len(inside), op.startswith("aten."))
+
+    def told(self) -> tuple[FailedCall, Written]:
+        """Return the call in the author's words, and how it is written."""
+        if self.site is None:
+            return self.call, Written()
+        is_method = type(self.function).__name__ in _METHODS
+        source = written(self.site, method=is_method and self.levels == 0)
+        call = replace(self.call, text=source.text)
+        if self.levels == 0:
+            if self.by_dispatcher:
+                return call, source
+            return _renamed(replace(call, spans=source.spans), source), source
+        return _inside(call, source, self.levels), source
+
+
+def _given(tensor: Tensor, ledger: Ledger) -> Given:
+    row, life = ledger.row_of(tensor), ledger.storages.find(tensor)
+    owner = life.name if life is not None and life.row is None else None
+    path = owner if life is not None and life.owner in ("parameter", "buffer") else None
+    name = (row.title() if row else None) or owner or ""
+    return given(tensor, name, row.index if row else None, path)
+
+
+def _renamed(call: FailedCall, source: Written) -> FailedCall:
+    """Return the call with tensors called what the author wrote for them."""
+    args = tuple(_named(arg, source, place) for place, arg in enumerate(call.args))
+    kwargs = {key: _named(value, source, key) for key, value in call.kwargs.items()}
+    return replace(call, args=args, kwargs=kwargs)
+
+
+def _named(value: Any, source: Written, key: int | str, *within: int | str) -> Any:
+    if isinstance(value, Given):
+        return replace(value, name=source.name(key, *within) or value.name or f"argument {key}")
+    if isinstance(value, (tuple, list)):
+        parts = [_named(part, source, key, *within, n) for n, part in enumerate(value)]
+        return parts if isinstance(value, list) else tuple(parts)
+    if isinstance(value, dict):
+        return {name: _named(part, source, key, *within, name) for name, part in value.items()}
+    return value
+
+
+def _inside(call: FailedCall, source: Written, levels: int) -> FailedCall:
+    """Return a call that a module of torch's own made: its weights are "self.qkv.weight".
+
+    The tensor that the author handed to the module is the function's first, where that module is
+    the only one.
+    """
+    module = call.module
+    assert module is not None, "it is inside of one"
+    text = source.text.split("(", maxsplit=1)[0] if source.text else module.path
+    last = module.path.rpartition(".")[2]
+    if levels > 1 and text.rpartition(".")[2] != last:
+        text = f"{text}[{last}]" if last.isdigit() else module.path
+    called = replace(module, text=text)
+
+    def name_of(value: Any, place: int) -> Any:
+        if not isinstance(value, Given):
+            return value
+        if value.path is not None and value.path.rpartition(".")[0] == module.path:
+            return replace(value, name=f"{text}.{value.path.rpartition('.')[2]}")
+        given_here = source.name(0) if place == 0 and levels == 1 else None
+        return replace(value, name=given_here or value.name or "its input")
+
+    args = tuple(name_of(arg, place) for place, arg in enumerate(call.args))
+    kwargs = {key: name_of(value, -1) for key, value in call.kwargs.items()}
+    spans = {0: source.spans[0]} if levels == 1 and 0 in source.spans else {}
+    return replace(call, args=args, kwargs=kwargs, module=called, spans=spans)
