@@ -49,6 +49,11 @@ class AttntraceError(Exception):
 
     exit_code: ClassVar[int] = 2
 
+    @property
+    def brief(self) -> str:
+        """The message where there is no room for all of it."""
+        return str(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -107,6 +112,11 @@ class ForwardError(AttntraceError):
 
     def __str__(self) -> str:
         return self.trace.panel()
+
+    @property
+    def brief(self) -> str:
+        """The op, the place and what was raised, without the panel."""
+        return str(self.diagnosis)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.trace,)

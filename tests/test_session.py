@@ -171,7 +171,7 @@ def test_an_error_in_the_block_is_the_authors():
     assert traceback.extract_tb(caught.value.__traceback__)[1].line == "h @ x"
     failure = session.trace.diagnosis
     assert (failure.op, failure.line) == ("matmul", "h @ x")
-    assert [operand.name for operand in failure.operands] == ["h", "input"]
+    assert [operand.name for operand in failure.operands] == ["h", "x"]
     assert named(session.trace, kind="op")[-1] == "h"
 
 

@@ -180,7 +180,7 @@ def _run(found: list[Way]) -> tuple[Compared, int]:
 
 
 def _on_one_line(error: AttntraceError) -> str:
-    return "; ".join(line.strip() for line in str(error).splitlines())
+    return "; ".join(line.strip() for line in error.brief.splitlines())
 
 
 def _variant(way: Way) -> Variant:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import typer
 
 from attntrace.cli.stop import stopped
-from attntrace.errors import AttntraceError, ForwardError, SettingsError
+from attntrace.errors import AttntraceError, SettingsError
 
 OVER = 1
 """Over the budget."""
@@ -42,9 +42,7 @@ def _message(error: AttntraceError) -> str:
         head = "1 problem" if count == 1 else f"{count} problems"
         lines = "\n".join(f"  {problem}" for problem in error.problems)
         return f"attntrace: {head} with the settings\n{lines}"
-    if isinstance(error, ForwardError):  # its panel is below the table
-        return f"attntrace: {error.diagnosis}"
-    return f"attntrace: {error}"
+    return f"attntrace: {error.brief}"
 
 
 def report_bug(error: BaseException) -> int:

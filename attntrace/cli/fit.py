@@ -100,7 +100,7 @@ class Predictions:
         except (BuildError, ForwardError) as error:
             if self.ran is None:
                 raise
-            why = " ".join(str(error).split())
+            why = " ".join(error.brief.split())
             if not self.failure:
                 self.failure = f"{self.name} {size:,} fails: {why}"
                 self.step = self.step_from(next(iter(self.totals)))
@@ -231,6 +231,6 @@ def verdict(loaded: Loaded | LoadedSubject, trace: Trace, budget: int) -> Verdic
     try:
         fits = tuple(largest_that_fits(loaded, name, budget) for name in SIZES if name in sizes)
     except AttntraceError as error:
-        why = " ".join(str(error).split())
+        why = " ".join(error.brief.split())
         return Verdict(total, budget, (), f"not known, as this cannot run on meta: {why}")
     return Verdict(total, budget, fits)
