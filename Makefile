@@ -46,6 +46,7 @@ build: $(VENV)/ready ## Build the wheel, and look into it
 bench: $(VENV)/ready ## Measure start-up and tracing, as ratios in one run
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.tracing
+	$(BIN)/python -m benchmarks.explain
 	$(BIN)/python -m benchmarks.models
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.large

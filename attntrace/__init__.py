@@ -3,6 +3,7 @@
 from attntrace.api import Session as Session
 from attntrace.api import Trace as Trace
 from attntrace.api import build as build
+from attntrace.api import explain as explain
 from attntrace.api import load as load
 from attntrace.api import run as run
 from attntrace.api import trace as trace

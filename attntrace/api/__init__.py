@@ -3,6 +3,7 @@
 Rooms are entered where they are needed: `--help` must wait neither for torch nor for pydantic.
 """
 
+from attntrace.api.explain import explain as explain
 from attntrace.api.session import Session as Session
 from attntrace.api.session import watch as watch
 from attntrace.api.specs import build as build

@@ -20,7 +20,7 @@ def view_of(options: dict[str, Any]) -> View:
 
     """
     from attntrace.render import COLUMNS, View
-    from attntrace.render.sheet import Level
+    from attntrace.render.sheet import Axes, Level
 
     known = [item.name for item in fields(View) if item.name != "more"]
     for name in options:
@@ -30,9 +30,10 @@ def view_of(options: dict[str, Any]) -> View:
     for key in asked.get("columns", ()):
         if key not in COLUMNS:
             raise ValueError(f"a table has no column {key!r}; {nearest(key, COLUMNS)}")
-    level = asked.get("level", "op")
-    if level not in get_args(Level):
-        raise ValueError(f"a table has no level {level!r}; {nearest(level, get_args(Level))}")
+    for name, words in (("level", get_args(Level)), ("axes", get_args(Axes))):
+        word = asked.get(name, words[-1])
+        if word not in words:
+            raise ValueError(f"a table has no {name} {word!r}; {nearest(word, words)}")
     return View(**asked)
 
 

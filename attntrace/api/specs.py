@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attntrace import record
+from attntrace.analysis.axes import misdeclared
 from attntrace.analysis.estimate import least_nbytes
-from attntrace.api.subjects import run_subject
-from attntrace.api.traced import Trace, observed
+from attntrace.api.axes import block_naming
+from attntrace.api.subjects import run_subject, unallowed
+from attntrace.api.traced import Then, Trace, observed
 from attntrace.errors import Problem, SettingsError, TooLargeError
 
 if TYPE_CHECKING:
@@ -65,13 +67,19 @@ def build(spec: Spec | Mapping[str, Any] | str | Path) -> nn.Module:
     return blocks.build(found)
 
 
-def run(spec: Spec | Subject | Mapping[str, Any] | str | Path, *, measure: bool = False) -> Trace:
+def run(
+    spec: Spec | Subject | Mapping[str, Any] | str | Path,
+    *,
+    measure: bool = False,
+    axes: bool = False,
+) -> Trace:
     """Build the block of a spec, of settings or of a YAML file, run it once, and return the trace.
 
     What `load` makes of code of the user's own is built and run alike.
 
     The input is random and seeded. With `measure`, what each kernel allocates for itself is
-    measured, too, which takes several times as long.
+    measured, too, which takes several times as long. With `axes`, every row has axes, not the named
+    intermediates alone: it is run again on meta with other sizes, which allocates nothing.
 
     Raises:
         SettingsError: a mapping that is no spec, a device that is not there, or one that allocates
@@ -88,11 +96,11 @@ def run(spec: Spec | Subject | Mapping[str, Any] | str | Path, *, measure: bool 
         raise SettingsError([Problem("run.device", NOTHING_TO_MEASURE)])
     meter = meter_for(found.run.device) if measure else None
     if isinstance(found, Subject):
-        return run_subject(found, meter)
-    return _run_block(found, meter)
+        return run_subject(found, meter, axes)
+    return _run_block(found, meter, axes)
 
 
-def _run_block(spec: Spec, meter: Meter | None) -> Trace:
+def _run_block(spec: Spec, meter: Meter | None, axes: bool) -> Trace:
     import torch
 
     from attntrace import blocks
@@ -102,8 +110,9 @@ def _run_block(spec: Spec, meter: Meter | None) -> Trace:
     block, inputs = blocks.build(spec), blocks.make_inputs(spec)
     training = Training(blocks.optimizer(spec, block)) if spec.run.grad else None
     asked = Asked(training, meter, spec.run.as_device)
+    then = Then(lambda facts: _of_spec(facts, spec), block_naming(spec) if axes else None)
     with torch.set_grad_enabled(spec.run.grad):
-        return observed(block, (), inputs, lambda facts: _of_spec(facts, spec), asked)
+        return observed(block, (), inputs, then, asked)
 
 
 def _ready(spec: Spec | Subject | Mapping[str, Any] | str | Path) -> Spec | Subject:
@@ -137,5 +146,13 @@ def _refuse_what_cannot_fit(spec: Spec) -> None:
 
 
 def _of_spec(facts: record.Trace, spec: Spec) -> record.Trace:
+    wrong = misdeclared(facts, spec.sizes)
+    assert wrong is None, wrong
     environment = replace(facts.environment, dtype=spec.run.dtype)  # ids are whole numbers
-    return replace(facts, environment=environment, spec=spec.settings(), sizes=spec.sizes)
+    return replace(
+        facts,
+        environment=environment,
+        spec=spec.settings(),
+        sizes=spec.sizes,
+        warnings=unallowed(facts, spec.run.allow),
+    )

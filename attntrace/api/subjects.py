@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attntrace import record
-from attntrace.api.traced import Trace, observed
+from attntrace.api.axes import code_naming
+from attntrace.api.traced import Then, Trace, observed
 from attntrace.errors import TooLargeError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _WHOLE = ("int", "uint", "bool")
 
 
-def run_subject(subject: Subject, meter: Meter | None) -> Trace:
+def run_subject(subject: Subject, meter: Meter | None, axes: bool = False) -> Trace:
     """Build a module or take a function of the user's own, run it once, and return the trace.
 
     Raises:
@@ -37,13 +38,14 @@ def run_subject(subject: Subject, meter: Meter | None) -> Trace:
     with subjects.opened(subject) as ready, torch.set_grad_enabled(run.grad):
         module = ready.call if isinstance(ready.call, nn.Module) else nn.Module()
         training = Training(blocks.optimizer(subject, module)) if run.grad else None
-        axes, dtype = ready.axes, ready.dtype
+        words, dtype = ready.axes, ready.dtype
+        naming = code_naming(ready.resizable()) if axes else None
         with subjects.blamed(f"{subject.target} could not be run", (SystemExit,)):
             return observed(
                 ready.call,
                 ready.args,
                 ready.kwargs,
-                lambda facts: _of_subject(facts, subject, axes, dtype),
+                Then(lambda facts: _of_subject(facts, subject, words, dtype), naming),
                 Asked(training, meter, run.as_device),
             )
 
@@ -67,7 +69,14 @@ def _of_subject(
         environment=environment,
         spec=subject.settings(),
         sizes=dict(subject.sizes),
+        warnings=unallowed(facts, subject.run.allow),
     )
+
+
+def unallowed(facts: record.Trace, allow: Iterable[str]) -> tuple[record.Trap, ...]:
+    """Return the warnings but for those that the settings allow."""
+    names = frozenset(allow)
+    return tuple(trap for trap in facts.warnings if trap.name not in names)
 
 
 def _refuse_what_cannot_fit(subject: Subject) -> None:

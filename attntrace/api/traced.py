@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from attntrace import record
+from attntrace.analysis.axes import with_axes
 from attntrace.analysis.memory import MemoryReport, memory_report
+from attntrace.analysis.probing import Sketch
 from attntrace.api.shown import view_of
 from attntrace.errors import ForwardError
 
@@ -15,7 +18,20 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from attntrace.capture import Asked
+    from attntrace.api.axes import Naming
+    from attntrace.capture import Asked, Observed
+
+Finish = Callable[[record.Trace], record.Trace]
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """What is done with a run that is over."""
+
+    finish: Finish = lambda facts: facts
+    """Completes the facts, where they are looked at."""
+    naming: Naming | None = None
+    """Finds the axes of the rows, at once."""
 
 
 class Trace:
@@ -56,6 +72,11 @@ class Trace:
     def diagnosis(self) -> record.Diagnosis | None:
         """Where the forward stopped, None where it did not."""
         return self.facts.diagnosis
+
+    @property
+    def warnings(self) -> tuple[record.Trap, ...]:
+        """The calls that ran and hardly do what was meant, in order; () for a clean model."""
+        return self.facts.warnings
 
     def panel(self) -> str:
         """Return what is said of a forward that failed, as the table ends with it; else ""."""
@@ -194,32 +215,52 @@ class Trace:
         return cls(lambda: facts)
 
 
-def trace(model: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
+def trace(
+    model: Callable[..., Any],
+    /,
+    *args: Any,
+    axes: bool | Mapping[str, Sequence[str]] = False,
+    **kwargs: Any,
+) -> Trace:
     """Call `model(*args, **kwargs)` once, as it stands, and return every tensor that it touched.
 
     `model` is any module or callable. Its mode, the grad mode and the random state are the
     caller's, and are not changed.
+
+    With `axes`, rows have axes: `{"x": ("batch", "tokens", "dim")}` says what the dimensions of an
+    input are called, `True` leaves that to the forward's own `B, T, C = x.shape`, else they are
+    `x.0`, `x.1`. A copy of the model on meta, which allocates nothing, then runs with inputs of
+    other sizes.
 
     Raises:
         ForwardError: if the call raised; `.trace` holds every tensor up to there, and the
             original error is the cause.
 
     """
-    return observed(model, args, kwargs, lambda facts: facts)
+    then = Then()
+    if axes is not False:
+        from attntrace.api.axes import call_naming
+
+        named = {} if axes is True else {name: tuple(words) for name, words in axes.items()}
+        then = Then(naming=call_naming((model, args, kwargs), named))
+    return observed(model, args, kwargs, then)
 
 
 def observed(
     model: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    finish: Callable[[record.Trace], record.Trace],
+    then: Then,
     asked: Asked | None = None,
 ) -> Trace:
-    """Call `model` once; `finish` completes the facts, where they are looked at."""
+    """Call `model` once, and find the axes at once where that is asked for."""
     from attntrace.capture import Asked, observe
 
     seen = observe(model, args, kwargs, asked or Asked())
     notes = seen.notes  # not the output, nor the model
+    finish = then.finish
+    if then.naming is not None:
+        finish = _named(seen, model, then.naming, finish)
     result = Trace(lambda: finish(notes.facts()), seen.output)
     error = seen.error
     if error is None:
@@ -228,3 +269,14 @@ def observed(
         raise ForwardError(result) from error
     finally:  # the error's traceback leads to this frame
         del seen, error
+
+
+def _named(seen: Observed, model: Callable[..., Any], naming: Naming, finish: Finish) -> Finish:
+    """Return what completes the facts and names the axes of their rows."""
+    from attntrace.capture import parameters_of, strokes_of
+
+    rows = [row for row in seen.notes.ledger.rows if row.phase == "forward"]
+    declared = tuple([None if row.tap is None else row.tap.axes for row in rows])
+    failed = seen.error is not None
+    derived = naming(Sketch(strokes_of(rows), parameters_of(model), failed, declared))
+    return lambda facts: with_axes(finish(facts), derived)

@@ -44,6 +44,8 @@ class Call:
 
     heads: int | None = None
     dropout = 0.0
+    seen: SdpaCall | None = None
+    """What a call of the function got."""
     unwatched: str | None = None
     """The fused kernel that nothing but being watched keeps away."""
 
@@ -58,6 +60,7 @@ class Call:
             mine = [op for op in mine if op.path == self.path]
         fused = next((op for op in mine if kernel_of(op) is not None), None)
         kernel = (kernel_of(fused) if fused else None) or self._steps(mine)
+        seen = self.seen
         is_fastest = kernel in (FUSED_MULTIHEAD, FUSED_LAYER)
         refused = () if is_fastest else (*self.refused, *self._inside(kernel))
         return AttentionRecord(
@@ -68,6 +71,8 @@ class Call:
             refused=refused,
             unobserved=self.unwatched if kernel != self.unwatched else None,
             scores=scores_of(fused, self.heads) if fused else None,
+            shapes=(seen.q.shape, seen.k.shape, seen.v.shape) if seen else None,
+            is_causal=seen.is_causal if seen else None,
         )
 
     def _steps(self, mine: Sequence[OpRecord]) -> str:
@@ -111,7 +116,7 @@ class AttentionWitness:
         chosen = sdpa_path(seen, self.hardware or hardware_of(args[0] if args else kwargs["query"]))
         refused = (f"not {name}: {', '.join(reasons)}" for name, reasons in chosen.refused)
         call = Call("scaled_dot_product_attention", path, ops[0], tuple(refused))
-        call.end = ops[1]
+        call.end, call.seen = ops[1], seen
         self.calls.append(call)
 
     def entered(self, module: nn.Module, args: Any, visit: Visited) -> Call | None:

@@ -9,17 +9,33 @@ from torch import nn
 
 from attntrace.capture.attention import FUSABLE
 
+LAYERED = (
+    nn.MultiheadAttention, nn.RNNBase, nn.Transformer, nn.TransformerEncoder,
+    nn.TransformerDecoder, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer,
+)  # fmt: skip
+
 
 class ModuleClass:
     """What is to be known of all modules of one class."""
 
-    __slots__ = ("asks", "fusable", "name", "torchs_own")
+    __slots__ = ("asks", "fusable", "layered", "name", "torchs_own")
 
     def __init__(self, kind: type[nn.Module]) -> None:
         self.name = kind.__name__
         self.torchs_own = kind.__module__.startswith("torch.")
         self.asks = asks_if_watched(kind)
         self.fusable = issubclass(kind, FUSABLE)
+        self.layered = issubclass(kind, LAYERED)
+        """Whether it takes its batch first or second, as it was made."""
+
+
+def batch_first(module: nn.Module) -> bool | None:
+    """Return whether a module takes its batch first; None where neither it nor its parts say."""
+    if isinstance(module, (nn.TransformerEncoder, nn.TransformerDecoder)):
+        return batch_first(module.layers[0]) if len(module.layers) else None
+    own = getattr(module, "self_attn", module)
+    said = getattr(own, "batch_first", None)
+    return said if isinstance(said, bool) else None
 
 
 def watching_changes(module: nn.Module) -> bool:

@@ -12,7 +12,7 @@ from attntrace.capture.describe import NO_NUMBERS, layout_of, nbytes_of, shape_o
 from attntrace.capture.source import Site, name_at
 from attntrace.capture.storages import Life
 from attntrace.capture.tap import Tap
-from attntrace.record import Kind, Origin, Phase, Shape, Witness
+from attntrace.record import Argument, Kind, Origin, Phase, Shape, Witness
 
 
 class Row:
@@ -33,6 +33,7 @@ class Row:
     count: int | None = None
     """How many its call returned, 0 where that was a tensor alone, None where it is not known."""
     layout: str | None = None
+    arguments: dict[str, Argument] | None = None
     phase: Phase = "forward"
     gradient_of: Row | str | None = None
     """Of a gradient: the row or the parameter that it is the gradient of."""

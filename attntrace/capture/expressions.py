@@ -152,6 +152,14 @@ class Expressions:
         above = self._above.get(node)
         return above if isinstance(above, ast.stmt) else None
 
+    def statement_lines(self, node: ast.AST) -> list[str]:
+        """Return the lines of the statement around an expression; of one with a body its head."""
+        while not isinstance(node, ast.stmt):
+            node = self._above[node]
+        first, last = node.lineno, node.end_lineno or node.lineno
+        body = getattr(node, "body", None)
+        return list(self.lines[first - 1 : body[0].lineno - 1 if body else last])
+
     def text(self, node: ast.expr | ast.stmt) -> str:
         """Return an expression or a statement as the author wrote it, on one line."""
         if isinstance(node, Item):

@@ -75,6 +75,7 @@ def tensor_record(row: Row, flops: int | None) -> TensorRecord:
         kind=row.kind,
         shape=shape,
         layout=layout,
+        arguments=row.arguments,
         stride=plain(row.stride),
         axes=tap.axes if tap else None,
         dtype=dtype_name(row.dtype),
@@ -122,4 +123,6 @@ def module_record(visit: Visit) -> ModuleRecord:
         parameters=visit.below.scalars[visit.path],
         outputs=visit.outputs,
         note=visit.note,
+        batch_first=visit.batch_first,
+        inputs=visit.inputs,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -198,6 +198,18 @@ def _copied(function: Any, names: dict[str, Any], constants: dict[str, str]) -> 
     return copy
 
 
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Run calls of torch's that no mode sees, be it ours or the author's.
+
+    The second of the two that turn modes off has no public name; without it a dispatch mode of the
+    author's sees them.
+    """
+    undispatched = getattr(torch._C, "_DisableTorchDispatch", nullcontext)
+    with torch._C.DisableTorchFunction(), undispatched():
+        yield
+
+
 def stored_values(tensor: Tensor) -> int | None:
     """Return how many values a sparse tensor holds, without a mode seeing that it is asked.
 
@@ -224,6 +236,12 @@ def has_hooks(module: nn.Module) -> bool:
     """Return whether a forward hook is on a module or on any in it; False where torch hides it."""
     names = ("_forward_hooks", "_forward_pre_hooks")
     return any(getattr(part, name, None) for part in module.modules() for name in names)
+
+
+def has_global_hooks() -> bool:
+    """Return whether a hook is on every module there is; False where torch hides it."""
+    names = ("_global_forward_hooks", "_global_forward_pre_hooks")
+    return any(getattr(nn.modules.module, name, None) for name in names)
 
 
 def keywords_of(call: FrameType) -> dict[str, Any]:

@@ -23,12 +23,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from attntrace.analysis.nesting import around
 from attntrace.capture.attention import Call, Visited
-from attntrace.capture.classes import ModuleClass, watching_changes
+from attntrace.capture.classes import ModuleClass, batch_first, watching_changes
 from attntrace.capture.drafts import Row
-from attntrace.capture.fence import is_active, is_innermost, unasked
+from attntrace.capture.fence import is_active, is_innermost, keywords_of, unasked
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.source import caller
-from attntrace.capture.structure import tensors_in
+from attntrace.capture.structure import flat_tensors, tensors_in
 from attntrace.capture.tap import Tap, Taps
 from attntrace.capture.witnesses import CallWitness
 from attntrace.record import Witness
@@ -58,7 +58,8 @@ class Visit:
     """One call of one module; a `ModuleRecord` in the making."""
 
     __slots__ = (
-        "asks", "attention", "below", "depth", "kind", "module", "note", "outputs", "path", "start",
+        "asks", "attention", "batch_first", "below", "depth", "inputs", "kind", "module", "note",
+        "outputs", "path", "start",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +73,8 @@ class Visit:
         self.outputs: tuple[int, ...] = ()
         self.note: str | None = None
         self.attention: Call | None = None
+        self.batch_first: bool | None = None
+        self.inputs: tuple[int, ...] = ()
 
     @property
     def inside(self) -> Visit | None:
@@ -161,6 +164,10 @@ class ModuleWitness:
             begun = Visited(visit.path, visit.start, moded)
             with unasked():
                 visit.attention = self.calls.attention.entered(module, args, begun)
+        if visit.kind.layered:
+            given = flat_tensors(args, keywords_of(sys._getframe(1)))
+            visit.batch_first = batch_first(module)
+            visit.inputs = tuple(ledger.rows_of(given))
         self._step_into(visit)
 
     def _elsewhere(self) -> bool:

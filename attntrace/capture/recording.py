@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +15,8 @@ from attntrace.capture.as_device import run_as
 from attntrace.capture.attention import Call
 from attntrace.capture.compiled import eagerly
 from attntrace.capture.facts import module_record, op_record, storage_record, tensor_record
+from attntrace.capture.failed.origin import Around
+from attntrace.capture.failed.seen import given_by
 from attntrace.capture.failed.stop import diagnosis_of
 from attntrace.capture.fence import node_of, unasked
 from attntrace.capture.hooks import ModuleWitness, Visit
@@ -21,6 +24,7 @@ from attntrace.capture.ledger import Ledger
 from attntrace.capture.measure import Meter, Scratch
 from attntrace.capture.process import seldom_whole
 from attntrace.capture.saved import saved_below
+from attntrace.capture.silenced import with_warnings
 from attntrace.capture.stopped import Stopped
 from attntrace.capture.training import steps_followed
 from attntrace.capture.witnesses import CallWitness, KernelWitness
@@ -71,7 +75,7 @@ class Notes:
         for op in ops:
             if op.flops is not None:
                 flops[op.row] = flops.get(op.row, 0) + op.flops
-        return Trace(
+        facts = Trace(
             subject=self.subject,
             tensors=tuple(tensor_record(row, flops.get(row.index)) for row in self.ledger.rows),
             ops=ops,
@@ -87,6 +91,7 @@ class Notes:
             attention=tuple(call.record(ops) for call in self.calls),
             began=self.ledger.began,
         )
+        return facts if facts.diagnosis else with_warnings(facts, self.ledger.rows)
 
 
 class Recording:
@@ -186,5 +191,11 @@ class Recording:
         )
 
     def _failure(self, error: BaseException) -> Diagnosis:
-        rows = [tensor_record(row, None) for row in self.ledger.rows]
-        return diagnosis_of(error, self.stopped, self.ledger.path, rows, self.modules.root)
+        ledger = self.ledger
+        around = Around(
+            path=ledger.path,
+            rows=[tensor_record(row, None) for row in ledger.rows],
+            storages=[storage_record(life, ledger.ops) for life in ledger.storages.lives],
+            root=self.modules.root,
+        )
+        return diagnosis_of(error, self.stopped, around, partial(given_by, ledger))

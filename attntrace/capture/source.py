@@ -64,7 +64,7 @@ def caller(skip: int = 1) -> Site | None:
         name = frame.f_globals.get("__name__", "")
         internal = _IS_INTERNAL.get(name)
         if internal is None:
-            internal = _IS_INTERNAL[name] = _is_internal(name, frame.f_code.co_filename)
+            internal = _IS_INTERNAL[name] = is_internal(name, frame.f_code.co_filename)
         if not internal and frame.f_code.co_name != "__torch_function__":
             code, at = frame.f_code, frame.f_lasti
             above = _above(frame) if at in _returned(code) else ()
@@ -75,9 +75,11 @@ def caller(skip: int = 1) -> Site | None:
     return None
 
 
-def _is_internal(name: str, file: str) -> bool:
+def is_internal(name: str, file: str) -> bool:
     """Return whether a module is torch's, ours or Python's own: `copy.deepcopy` calls for others."""
-    return name.startswith(_INTERNAL) or (file.startswith(_PYTHON) and "-packages" not in file)
+    if name == "torch" or name.startswith(_INTERNAL):
+        return True
+    return file.startswith(_PYTHON) and "-packages" not in file
 
 
 def _above(frame: FrameType) -> tuple[Place, ...]:
@@ -89,7 +91,7 @@ def _above(frame: FrameType) -> tuple[Place, ...]:
             if name == "torch.nn.modules.module" and code.co_name != "forward":  # a hook
                 return tuple(above)
             back = back.f_back
-        if back is None or _is_internal(name, back.f_code.co_filename):
+        if back is None or is_internal(name, back.f_code.co_filename):
             break
         above.append((back.f_code, back.f_lasti))
         frame = back
@@ -169,6 +171,12 @@ def node_at(site: Site) -> tuple[Expressions, ast.expr | ast.AugAssign] | None:
         return None
     node = known.text.node(known.spans[site.instruction // 2])
     return None if node is None else (known.text, node)
+
+
+def statement_at(site: Site) -> list[str]:
+    """Return the lines of the statement at a place, [] without source."""
+    found = node_at(site)
+    return found[0].statement_lines(found[1]) if found else []
 
 
 class _Code:

@@ -15,6 +15,7 @@ from torch import Tensor, autograd, is_inference_mode_enabled
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from attntrace.capture.arguments import NOTED, arguments_of
 from attntrace.capture.attention import SDPA, AttentionWitness
 from attntrace.capture.backward import BackwardWitness
 from attntrace.capture.drafts import Row
@@ -67,6 +68,8 @@ class CallWitness(TorchFunctionMode):
             if isinstance(out, Tensor):
                 row = ledger.add_row(out, op_name(func), start, flat_tensors(args, kwargs))
                 row.count = 0
+                if (noted := NOTED.get(func)) is not None:
+                    row.arguments = arguments_of(noted, args, kwargs)
                 self._sign(row, start)
                 ledger.settle(row, start)
             elif type(out) not in PLAIN and isinstance(out, (tuple, list)):

@@ -150,6 +150,7 @@ Measure = Annotated[
 Budget = Annotated[
     Text, _flag("--budget", "SIZE", RUN, "Memory to fit in, such as 80GiB or 24GB; else exit 1.")
 ]
+Strict = Annotated[bool, _switch("--strict", RUN, "Exit 1 where there is a warning (no).")]
 For = Annotated[
     str, _flag("--for", "SIZE", RUN, "What is to be largest: batch, tokens, or a --size (batch).")
 ]
@@ -157,6 +158,10 @@ For = Annotated[
 Level = Annotated[
     str,
     _flag("--level", "LEVEL", SHOW, "module, op, or kernel: also what ran below each op (op)."),
+]
+Axes = Annotated[
+    str,
+    _flag("--axes", "AXES", SHOW, "Show dimensions by names, numbers or both (both)."),
 ]
 Columns = Annotated[
     Text, _flag("--columns", "A,B,...", SHOW, "Which columns; `--columns help` lists them.")

@@ -31,7 +31,9 @@ def run_command(
     given: Given,
     measure: options.Measure = False,
     budget: options.Budget = None,
+    strict: options.Strict = False,
     level: options.Level = "op",
+    axes: options.Axes = "both",
     columns: options.Columns = None,
     explain: options.Explain = False,
     source: options.Source = False,
@@ -84,6 +86,8 @@ class _Asked:
     measure: bool
     budget: int | None
     """In bytes."""
+    strict: bool
+    """Whether a warning counts as much as being over the budget."""
     view: View
     format: str
     output: Path | None
@@ -99,30 +103,30 @@ def _request(given: Given) -> _Asked:
         loaded=asked_for(given, problems),
         budget=budget,
         view=view,
-        **{name: given[name] for name in ("measure", "format", "output")},
+        **{name: given[name] for name in ("measure", "strict", "format", "output")},
     )
 
 
 def _run(asked: _Asked) -> bool:
-    """Run, and show it; return whether it was over the budget."""
+    """Run, and show it; return whether it was over the budget or, where that counts, warned of."""
     from attntrace import api
 
     loaded, budget = asked.loaded, asked.budget
     try:
         with redirect_stdout(sys.stderr):  # what code of the user's own prints is no result
-            trace = api.run(loaded.spec, measure=asked.measure)
+            trace = api.run(loaded.spec, measure=asked.measure, axes=asked.view.axes != "numbers")
     except SettingsError as error:
         raise loaded.placed(error) from None
     except ForwardError as error:
         _show(error.trace, asked)
-        if _NO_GRAPH in str(error) and not loaded.spec.run.grad:
+        if _NO_GRAPH in error.brief and not loaded.spec.run.grad:
             typer.echo("attntrace: note: code that runs backward needs --grad", err=True)
         raise
     if asked.format != "json":
         check_patterns(trace.facts, asked.view)
     judged = None if budget is None else verdict(loaded, trace.facts, budget)
     _show(trace, asked, judged)
-    return judged is not None and judged.over
+    return (judged is not None and judged.over) or (asked.strict and bool(trace.warnings))
 
 
 def _show(trace: Trace, asked: _Asked, judged: Verdict | None = None) -> None:

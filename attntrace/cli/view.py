@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _NAMED = 8
 """Names that a message lists; the others are counted."""
-_SAME_NAME = ("level", "explain", "source", "timeline")
+_SAME_NAME = ("level", "axes", "explain", "source", "timeline")
 _NARROWING = {"depth": "--depth", "only": "--only", "min_nbytes": "--min-size"}
 
 
@@ -37,12 +37,12 @@ def view_from(given: Given, problems: list[Problem]) -> View:
 
 def _bad_choices(given: Given, columns: tuple[str, ...]) -> Iterator[Problem]:
     from attntrace.render import COLUMNS
-    from attntrace.render.sheet import Level
+    from attntrace.render.sheet import Axes, Level
 
-    level, levels = given["level"], get_args(Level)
-    if level not in levels:
-        message = f"level must be one of {', '.join(levels)}; got {level!r}"
-        yield Problem("level", message, f"--level {level}")
+    for name, words in (("level", get_args(Level)), ("axes", get_args(Axes))):
+        if given[name] not in words:
+            message = f"{name} must be one of {', '.join(words)}; got {given[name]!r}"
+            yield Problem(name, message, f"--{name} {given[name]}")
     if given["timeline"] and given["format"] == "csv":
         message = "csv has rows alone; use table, markdown, or json, which has the timeline anyway"
         yield Problem("timeline", message, "--timeline --format csv")
@@ -94,12 +94,15 @@ def check_patterns(trace: Trace, view: View) -> None:
 def aside(trace: Trace, view: View, format: str) -> Iterator[str]:
     """Yield what is to be said on stderr, as the format has no place for it."""
     if format == "csv":
+        from attntrace.render.finding import finding_lines
         from attntrace.render.sheet import sheet_of
 
         footer = [*sheet_of(trace, view).footer, *view.more]
         for name, line in dict.fromkeys(footer):
             if name == "hidden" or (name, line) in view.more:
                 yield f"{name}: {line}"
+        for warning in trace.warnings:
+            yield "\n".join(finding_lines(warning))
     given = [flag for name, flag in _NARROWING.items() if getattr(view, name) not in (None, ())]
     if format == "json" and given:
         yield f"note: json has every row; {', '.join(given)} would narrow the other formats"

@@ -4,6 +4,7 @@ Capture writes these records, analysis and render read them, and tests fake them
 not measured is `None`. `docs/trace-json.md` documents the JSON form, which has the same fields.
 """
 
+from attntrace.record.diagnosis import TRAPS as TRAPS
 from attntrace.record.diagnosis import Diagnosis as Diagnosis
 from attntrace.record.diagnosis import Finding as Finding
 from attntrace.record.diagnosis import Fix as Fix
@@ -17,6 +18,7 @@ from attntrace.record.runs import Environment as Environment
 from attntrace.record.runs import ModuleRecord as ModuleRecord
 from attntrace.record.runs import Owner as Owner
 from attntrace.record.runs import StorageRecord as StorageRecord
+from attntrace.record.tensors import Argument as Argument
 from attntrace.record.tensors import Kind as Kind
 from attntrace.record.tensors import OpOutput as OpOutput
 from attntrace.record.tensors import OpRecord as OpRecord

@@ -10,6 +10,13 @@ Mark = tuple[int, int]
 """Where in the text of a line an expression begins and ends, in letters."""
 
 
+TRAPS = (
+    "batch-attention", "batch-recurrence", "causal-offset", "heads-attention", "heads-view", "kv-lengths", "mask-fill",
+    "outer-broadcast", "softmax-axis", "tokens-view",
+)  # fmt: skip
+"""The names of all traps."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operand:
     """One tensor that a call was given."""

@@ -22,6 +22,10 @@ class ModuleRecord:
     """Scalars in the parameters of the module and everything below it."""
     outputs: tuple[int, ...]
     note: str | None
+    batch_first: bool | None = None
+    """Of a module of torch's that is made with or without: None of all others."""
+    inputs: tuple[int, ...] = ()
+    """The rows that a module was given which has `batch_first`; of others nobody looked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,10 @@ class AttentionRecord:
     """The kernel that runs when nobody watches, where that is another one."""
     scores: Shape | None
     """The shape that the scores would have had, where a fused kernel kept them to itself."""
+    shapes: tuple[Shape, Shape, Shape] | None = None
+    """Of q, k and v as the call got them; None of a module, which makes its own."""
+    is_causal: bool | None = None
+    """What the call was told; None of a module."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Shape = tuple[int, ...]
+Argument = int | float | bool | str | tuple[int, ...] | None
+"""A plain value that a call was given."""
 Witness = Literal["hook", "function", "dispatch"]
 Kind = Literal["input", "op", "module", "output", "gradient"]
 Phase = Literal["forward", "recompute", "backward", "optimizer"]
@@ -58,6 +60,9 @@ class TensorRecord:
     """Of a gradient: the row that it is the gradient of; None for a parameter's."""
     layout: str | None = None
     """What it is if no plain tensor: "sparse_coo, 5 values", "nested (2, *, 7)"."""
+    arguments: dict[str, Argument] | None = None
+    """What the call was given besides tensors, where shapes do not tell it: {"dim": -1}. None where
+    nobody looked: only some calls are looked at, such as softmax, masked_fill and einsum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,5 +8,6 @@ from attntrace.render.json import to_json as to_json
 from attntrace.render.markdown import to_markdown as to_markdown
 from attntrace.render.sheet import DEFAULT as DEFAULT
 from attntrace.render.sheet import View as View
+from attntrace.render.terminal import print_crash as print_crash
 from attntrace.render.terminal import print_report as print_report
 from attntrace.render.text import to_text as to_text

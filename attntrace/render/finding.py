@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attntrace.record import Diagnosis, Fix, Operand, Step, Trap
+from attntrace.record import Diagnosis, Fix, Operand, Step, Trace, Trap
 from attntrace.render.units import shape_text, tuple_text
 
 Finding = Diagnosis | Trap
 _ROOM = 2
+
+
+def findings(trace: Trace) -> tuple[Finding, ...]:
+    """Return what is to be said below the table: why the forward stopped, or its warnings."""
+    return trace.warnings if trace.diagnosis is None else (trace.diagnosis,)
 
 
 def finding_lines(finding: Finding) -> list[str]:
@@ -19,7 +24,7 @@ def finding_lines(finding: Finding) -> list[str]:
         *_operands(finding),
         *([f"  {finding.rule}"] if finding.rule else []),
         *(line for step in finding.origin for line in _step(step)),
-        *(line for fix in finding.fixes for line in _fix(fix)),
+        *(line for fix in finding.fixes for line in _fix(fix, isinstance(finding, Trap))),
         *_said(finding),
     ]
 
@@ -76,8 +81,10 @@ def _step(step: Step) -> Iterator[str]:
         yield f"      {step.line}"
 
 
-def _fix(fix: Fix) -> Iterator[str]:
-    tried = f"  (tried {fix.tried}: it works)" if fix.tried else "  (not tried)"
+def _fix(fix: Fix, runs: bool) -> Iterator[str]:
+    """Yield what to do; that it was not tried is said of a call that fails, not of one that runs."""
+    untried = "" if runs else "  (not tried)"
+    tried = f"  (tried {fix.tried}: it works)" if fix.tried else untried
     yield f"  fix: {fix.said}{tried}"
     if fix.code:
         yield f"      {fix.code}"

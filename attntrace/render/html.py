@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from attntrace.record import Trace
-from attntrace.render.finding import finding_lines
+from attntrace.render.finding import finding_lines, findings
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
 from attntrace.render.timeline import timeline_lines
 
@@ -31,12 +31,13 @@ def to_html(trace: Trace, view: View) -> str:
     )
     drawing = escape("\n".join(timeline_lines(trace))) if view.timeline else ""
     drawn = f"<pre>{drawing}</pre>\n" if view.timeline else ""
-    said = finding_lines(trace.diagnosis) if trace.diagnosis else []
-    failed = f"<pre>{escape(chr(10).join(said))}</pre>\n" if said else ""
+    said = "".join(
+        f"<pre>{escape(chr(10).join(finding_lines(one)))}</pre>\n" for one in findings(trace)
+    )
     return (
         f"<table class='attntrace'>\n<caption>{escape(sheet.heading)}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
-        f"<ul>{facts}</ul>\n{drawn}{failed}"
+        f"<ul>{facts}</ul>\n{drawn}{said}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from attntrace.record import Trace
-from attntrace.render.finding import finding_lines
+from attntrace.render.finding import finding_lines, findings
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
 from attntrace.render.timeline import timeline_lines
 
@@ -25,8 +25,8 @@ def to_markdown(trace: Trace, view: View) -> str:
     ]
     if view.timeline:
         lines += ["", "```text", *timeline_lines(trace), "```"]
-    if trace.diagnosis is not None:
-        lines += ["", *_fenced(finding_lines(trace.diagnosis))]
+    for finding in findings(trace):
+        lines += ["", *_fenced(finding_lines(finding))]
     return "\n".join(lines) + "\n"
 
 

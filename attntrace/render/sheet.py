@@ -19,6 +19,7 @@ from attntrace.render.headings import Headings
 from attntrace.render.summary import footer, heading
 
 Level = Literal["module", "op", "kernel"]
+Axes = Literal["names", "numbers", "both"]
 Role = Literal["phase", "module", "tensor", "kernel"]
 DEFAULT = ("#", "tensor", "op", "shape", "axes", "dtype", "memory", "from")
 TRAINING = ("saved", "grad")
@@ -30,6 +31,8 @@ class View:
     """What of a trace to show: how deep, which columns, formulas and the timeline or not."""
 
     level: Level = "op"
+    axes: Axes = "both"
+    """Whether dimensions are shown by name, by number, or by both."""
     columns: tuple[str, ...] = DEFAULT
     explain: bool = False
     source: bool = False
@@ -100,8 +103,10 @@ def _columns(trace: Trace, view: View) -> tuple[Column, ...]:
         keys[at:at] = TRAINING
     if plain and any(op.scratch_nbytes is not None for op in trace.ops):
         keys.insert(keys.index("from"), "scratch")
-    if plain and all(row.axes is None for row in trace.tensors):
-        keys.remove("axes")
+    if plain:
+        unnamed = all(row.axes is None for row in trace.tensors)
+        shown = "numbers" if unnamed else view.axes
+        keys = [key for key in keys if key != {"names": "shape", "numbers": "axes"}.get(shown)]
     asked = {*view.added} if plain else set(keys)
     if view.level == "kernel":
         asked.add("op")
@@ -114,7 +119,7 @@ class _Lines:
     def __init__(
         self, trace: Trace, view: View, peaks: tuple[int | None, ...], shown: Shown
     ) -> None:
-        self.trace, self.shown = trace, shown
+        self.trace, self.shown, self.axes = trace, shown, view.axes
         self.peaks = {shown.row_for(index) for index in peaks if index is not None}
         self.costs = row_costs(trace)
         self.headings = Headings(trace, view.depth, shown.by_path)
@@ -145,6 +150,8 @@ class _Lines:
                 yield Line("module", self.headings.depth(path), heading_cells)
             depth = self.headings.depth(row.path) + 1
         cells = tensor_cells(row, self.trace, self.costs[row.index])
+        if row.axes is None and self.axes == "names":
+            cells["axes"] = cells["shape"]
         yield Line("tensor", depth, cells, row.index in self.peaks)
         if row.index in self.absent:
             yield Line("kernel", depth + 1, absent_cells(self.absent[row.index]))

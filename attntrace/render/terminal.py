@@ -13,7 +13,7 @@ from rich.text import Text
 from attntrace.record import Diagnosis, Trace, Trap
 from attntrace.render.cells import EMPTY
 from attntrace.render.columns import Column
-from attntrace.render.finding import finding_lines
+from attntrace.render.finding import finding_lines, findings
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
 from attntrace.render.timeline import BLOCK, PLAIN_BLOCK, timeline_lines
 
@@ -36,6 +36,15 @@ def print_report(trace: Trace, view: View, console: Console) -> None:
     console.width = max(console.width, page.width)
     for part in page.parts():
         console.print(part, soft_wrap=True, crop=False)
+
+
+def print_crash(said: Trace | Diagnosis, view: View) -> None:
+    """Print a report, or what is said of a crash alone, to the terminal that is stderr."""
+    console = Console(stderr=True)
+    if isinstance(said, Trace):
+        print_report(said, view, console)
+    else:
+        console.print(panel(said), soft_wrap=True, crop=False)
 
 
 def report(trace: Trace, view: View, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -65,9 +74,9 @@ class _Page:
             yield Text()
             block = PLAIN_BLOCK if self.options.ascii_only else BLOCK
             yield from map(Text, timeline_lines(self.trace, self.options.max_width, block))
-        if self.trace.diagnosis is not None:
+        for finding in findings(self.trace):
             yield Text()
-            yield panel(self.trace.diagnosis)
+            yield panel(finding)
 
     def table(self) -> Table:
         """Return the table, the row of the peak marked."""

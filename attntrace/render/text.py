@@ -7,7 +7,7 @@ from unicodedata import east_asian_width
 
 from attntrace.record import Trace
 from attntrace.render.columns import Column
-from attntrace.render.finding import finding_lines
+from attntrace.render.finding import finding_lines, findings
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
 from attntrace.render.timeline import timeline_lines
 
@@ -20,8 +20,8 @@ def to_text(trace: Trace, view: View) -> str:
     lines = [sheet.heading, *_table(sheet), *_footer(sheet)]
     if view.timeline:
         lines += ["", *timeline_lines(trace)]
-    if trace.diagnosis is not None:
-        lines += ["", *finding_lines(trace.diagnosis)]
+    for finding in findings(trace):
+        lines += ["", *finding_lines(finding)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from attntrace.errors import Problem
 from attntrace.spec.component import Component, setting
@@ -22,6 +22,19 @@ Optimizer = Literal[
     "none", "sgd", "sgd-momentum", "adam", "adamw", "adamax", "nadam", "radam", "rmsprop", "rprop",
     "adagrad", "adadelta", "adafactor", "asgd",
 ]  # fmt: skip
+TrapName = Literal[
+    "batch-attention", "batch-recurrence", "causal-offset", "heads-attention", "heads-view", "kv-lengths", "mask-fill",
+    "outer-broadcast", "softmax-axis", "tokens-view",
+]  # fmt: skip
+
+
+def _listed(value: object) -> object:
+    """YAML has lists and a flag names between commas, a frozen model tuples."""
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",")] if value != "none" else []
+    return tuple(value) if isinstance(value, list) else value
+
+
 BY_VALUE = ("adafactor", "asgd")
 """Optimizers whose step reads numbers out of tensors on the device."""
 
@@ -50,6 +63,9 @@ class RunSpec(Component):
         False,
         "run each layer again in backward instead of keeping its tensors: of a stack, else the block",
         rule="needs grad true",
+    )
+    allow: Annotated[tuple[TrapName, ...], BeforeValidator(_listed)] = setting(
+        (), "warnings that are not given: names, as a list or separated by commas"
     )
 
 

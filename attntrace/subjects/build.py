@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from attntrace.capture.structure import tensors_in
+from attntrace.capture.twin import Call
 from attntrace.errors import BuildError
 from attntrace.spec import Subject
 from attntrace.spec.target import HF, code_of
@@ -19,6 +20,7 @@ from attntrace.subjects.hugging_face import recipe
 from attntrace.subjects.inputs import arguments, floating_of
 from attntrace.subjects.make import Made, make
 from attntrace.subjects.place import placed
+from attntrace.subjects.resized import Resizable, of_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Ready:
     """What the user calls the dimensions of each tensor that goes in, in order."""
     dtype: str
     """Of its numbers that are not whole, as torch calls it."""
+    resizable: Callable[[], Resizable]
+    """Returns what runs it with other sizes, within the block of `opened`."""
 
 
 @contextmanager
@@ -53,7 +57,17 @@ def opened(subject: Subject) -> Iterator[Ready]:
         given = dict.fromkeys(id(tensor) for tensor in tensors_in((args, kwargs)))
         axes = tuple(named.get(tensor) for tensor in given)
         dtype = str(floating_of(made, subject)).removeprefix("torch.")
-        yield Ready(made.call, args, kwargs, axes, dtype)
+
+        def rebuild(changed: Subject) -> Call:
+            again = placed(_built(value, changed), changed)
+            more = arguments(again, changed)
+            return again.call, more[0], more[1]
+
+        def resizable() -> Resizable:
+            names = tuple(one or () for one in axes)
+            return of_subject(subject, value, (made.call, args, kwargs), rebuild, names)
+
+        yield Ready(made.call, args, kwargs, axes, dtype, resizable)
 
 
 def _built(value: Any, subject: Subject) -> Made:

@@ -49,7 +49,7 @@ def recipe(
     """
     if not _installed():
         raise SettingsError([Problem("hf", NEEDED)])
-    settings = _read(path)
+    settings = settings_of(path)
     with _offline():
         config = _config(path, settings, init or {})
         kind = _class(path, config, settings.get("architectures"))
@@ -79,7 +79,7 @@ def _offline() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def _read(path: str) -> dict[str, Any]:
+def settings_of(path: str) -> dict[str, Any]:
     """Return the fields of a config.json."""
     file = Path(path)
     file = file / "config.json" if file.is_dir() else file

@@ -75,6 +75,7 @@ def test_public_names():
         "Session",
         "Trace",
         "build",
+        "explain",
         "load",
         "run",
         "trace",

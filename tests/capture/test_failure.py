@@ -80,7 +80,7 @@ def test_a_parameter_among_the_operands():
 
 
 def test_an_error_of_plain_python():
-    """An error that no torch call raised has its line and message, and no op."""
+    """Of an error that no torch call raised the line, the message and the tensors are told."""
 
     def forward(x):
         h = x + 1
@@ -88,7 +88,8 @@ def test_an_error_of_plain_python():
         return batch, tokens
 
     failure = failure_of(forward, torch.randn(2, 3, 5)).diagnosis
-    assert (failure.error, failure.op, failure.operands) == ("ValueError", None, ())
+    assert (failure.error, failure.op) == ("ValueError", "unpack")
+    assert [(o.name, o.shape) for o in failure.operands] == [("h", (2, 3, 5))]
     assert failure.line == "batch, tokens = h.shape"
 
 

@@ -103,3 +103,30 @@ def test_without_a_way_to_ask_for_a_profiler(monkeypatch):
     monkeypatch.delattr(torch.autograd, "_profiler_enabled")
     trace = attntrace.run({"heads": 4}, measure=True)
     assert all(op.scratch_nbytes is not None for op in trace.ops)
+
+
+def test_without_a_way_to_turn_dispatch_modes_off(monkeypatch):
+    """A lost tensor is worked out all the same; a dispatch mode of the author's sees it."""
+    from attntrace.capture.failed.crashed import failed_call
+
+    monkeypatch.delattr(torch._C, "_DisableTorchDispatch")
+    q = torch.ones(2, 3)
+    try:
+        (q * 2) @ q
+    except RuntimeError as error:
+        call = failed_call(error)
+    assert (call.op, call[0].name, call[0].shape) == ("matmul", "q * 2", (2, 3))
+
+
+def test_without_a_way_to_ask_for_global_hooks(monkeypatch):
+    """Where torch hides them there are none; else one of the author's is seen."""
+    from torch.nn.modules import module
+
+    hook = module.register_module_forward_hook(lambda *_: None)
+    try:
+        assert fence.has_global_hooks()
+    finally:
+        hook.remove()
+    assert not fence.has_global_hooks()
+    monkeypatch.delattr(module, "_global_forward_hooks")
+    assert not fence.has_global_hooks()

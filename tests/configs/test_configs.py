@@ -36,10 +36,11 @@ def on_cpu(path):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_cpu_and_meta_show_the_same_rows(path):
-    """Every row, op and byte is the same, and every axis is the size of its dimension."""
+    """Every row, op and byte is the same, every axis is the size of its dimension, no warning."""
     real, meta = both(on_cpu(path))
     check_axes(real)
     check(real, meta)
+    assert real.warnings == meta.warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,12 @@ def test_no_call_is_lost_and_none_is_made_up(case, grad):
         assert calls - rows == Counter()
 
 
+def test_nothing_is_warned_of(case, grad):
+    """But for the one module that takes one tensor's first axis for the batch and for tokens."""
+    expected = {"batch-attention"} if case.name == "MultiheadEveryWay" else set()
+    assert {trap.name for trap in seen(case, grad).trace.warnings} == expected
+
+
 def test_no_op_is_lost_and_none_is_made_up(case, grad):
     """The outputs of the ops are what dispatched ops returned."""
     counted = recorded(case, Ops())

@@ -29,6 +29,7 @@ def test_nothing_given_is_the_layer_of_the_article():
         "grad": False,
         "optimizer": "none",
         "checkpoint": False,
+        "allow": (),
     }
 
 

@@ -76,7 +76,7 @@ def test_every_mistake_of_a_file_comes_in_one_error(write_yaml):
          "'attention.impl'?")),
         ("zzz: 1", f"1:1: unknown key 'zzz'; {TOP_LEVEL}"),
         ("run:\n  zzz: 1", ("2:3: unknown key 'run.zzz'; there are run.device, run.as_device, run.dtype, "
-         "run.seed, run.mode, run.grad, run.optimizer, run.checkpoint")),
+         "run.seed, run.mode, run.grad, run.optimizer, run.checkpoint, run.allow")),
         ("4: 4", f"1:1: unknown key '4'; {TOP_LEVEL}"),
         ("attention:\n  zzz: 1", ("2:3: unknown key 'attention.zzz'; `attntrace fields attention` "
          "lists what there is")),

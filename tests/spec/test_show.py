@@ -46,6 +46,7 @@ run:
   grad: false          # default
   optimizer: none      # default
   checkpoint: false    # default
+  allow: []            # default
 """
 FILE = """\
 batch: 7
@@ -88,6 +89,7 @@ run:
   grad: true          # run.grad=True
   optimizer: none     # default
   checkpoint: false   # default
+  allow: []           # default
 """
 
 

@@ -122,6 +122,7 @@ def test_flags_win_over_sets_over_the_file(here):
         "  mode: train # --mode train",
         "  grad: true # file: sub/own.yaml:7:7",
         "  optimizer: none # default",
+        "  allow: [] # default",
     ]
     (here / "again.yaml").write_text(shown)
     assert load_subject("again.yaml").spec == loaded.spec

@@ -89,6 +89,11 @@ def test_every_dispatched_op_is_present(watched):
     assert Counter((op.op, o.shape, o.dtype) for op in ops for o in op.outputs) == watched.ops
 
 
+def test_nothing_is_warned_of(watched):
+    """No call looks like one of those that run and do something else than was meant."""
+    assert watched.trace.warnings == ()
+
+
 def test_everything_is_as_before(watched):
     """Global hooks, modes, the model's hooks, flags, attributes and the versions of its tensors."""
     assert watched.before == watched.after

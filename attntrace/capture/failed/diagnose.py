@@ -7,10 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from torch import nn
-
 from attntrace.analysis.diagnosis import Explained, FailedCall, Given, explained
-from attntrace.capture.failed.origin import origin
+from attntrace.capture.failed.origin import Around, origin
 from attntrace.capture.failed.trial import Trial
 from attntrace.errors import said
 from attntrace.record import Diagnosis, Fix, Mark, Operand, Step, TensorRecord
@@ -26,17 +24,6 @@ class Place:
     line: str | None = None
     mark: Mark | None = None
     called_from: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
-    """What is known of a failed run besides its call."""
-
-    path: str = ""
-    """The module whose forward was running."""
-    rows: Sequence[TensorRecord] = ()
-    root: nn.Module | None = None
-    """The outermost module, in which parameters have their paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +78,13 @@ def _known(one: Candidate, around: Around) -> _Known | None:
     with suppress(Exception):
         found = explained(one.call)
         if found is not None:
-            return _Known(found.rule, _origin(found, around), _fixes(found, one))
+            return _Known(found.rule, _origin(one.call, found, around), _fixes(found, one))
     return None
 
 
-def _origin(found: Explained, around: Around) -> tuple[Step, ...]:
+def _origin(call: FailedCall, found: Explained, around: Around) -> tuple[Step, ...]:
     with suppress(Exception):
-        return origin(found.culprits, around.rows, around.root)
+        return origin(call, found.culprits, around)
     return ()
 
 

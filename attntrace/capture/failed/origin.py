@@ -2,17 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from torch import nn
 
-from attntrace.analysis.diagnosis import Culprit
-from attntrace.record import Step, TensorRecord
+from attntrace.analysis.diagnosis import Culprit, FailedCall
+from attntrace.analysis.lineage import became, came_from, writes
+from attntrace.analysis.lineage.kinds import Kind
+from attntrace.capture.failed.constructors import parameter_set_by, set_by
+from attntrace.record import Step, StorageRecord, TensorRecord
+
+MOST_CULPRITS = 2
 
 
-def origin(
-    culprits: Sequence[Culprit], rows: Sequence[TensorRecord], root: nn.Module | None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What is known of a failed run besides its call."""
+
+    path: str = ""
+    """The module whose forward was running."""
+    rows: Sequence[TensorRecord] = ()
+    storages: Sequence[StorageRecord] = ()
+    root: nn.Module | None = None
+    """The outermost module, in which parameters have their paths."""
+
+
+def origin(call: FailedCall, culprits: Sequence[Culprit], around: Around) -> tuple[Step, ...]:
+    """Return the steps of each culprit in turn, each step once.
+
+    Where no size is to blame: how tensors of several devices or number formats got their own, and
+    what wrote in place into what backward needs.
+    """
+    steps = [step for one in culprits[:MOST_CULPRITS] for step in _steps(one, around)]
+    steps = steps or [*_kinds(call, around.rows), *writes(around.rows, call.message)]
+    return tuple(dict.fromkeys(steps))
+
+
+def _kinds(call: FailedCall, rows: Sequence[TensorRecord]) -> Iterator[Step]:
+    tensors = [tensor for _, tensor in call.tensors()]
+    kinds: tuple[Kind, ...] = ("device", "dtype")
+    for kind in kinds:
+        if len({getattr(tensor, kind) for tensor in tensors}) > 1:
+            shown = [tensor.row for tensor in tensors if tensor.row is not None]
+            yield from (step for row in shown if (step := became(rows, row, kind)) is not None)
+            return
+
+
+def _steps(culprit: Culprit, around: Around) -> Iterator[Step]:
+    tensor, dim = culprit.tensor, culprit.dim
+    if tensor.path is not None and tensor.shape:
+        value = tensor.shape[dim]
+        yield from _built(around.root, tensor.path, culprit.setting, dim, value)
+    elif tensor.row is not None:
+        trail = came_from(around.rows, tensor.row, dim, around.storages)
+        yield from trail.steps
+        if around.root is not None and trail.setting is not None:
+            path = trail.module_path or ""
+            yield from set_by(around.root, path, trail.setting, trail.value)
+        elif trail.parameter is not None:
+            yield from _built(around.root, trail.parameter, None, dim, trail.value)
+
+
+def _built(
+    root: nn.Module | None, path: str, setting: str | None, dim: int, value: int
 ) -> tuple[Step, ...]:
-    """Return the steps of each culprit in turn, each step once."""
-    del culprits, rows, root
-    return ()
+    """Return the lines that set a size of a parameter, by the argument of its module if known."""
+    if root is None:
+        return ()
+    if setting is not None:
+        return set_by(root, path.rpartition(".")[0], setting, value)
+    return parameter_set_by(root, path, dim, value)

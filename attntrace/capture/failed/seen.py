@@ -45,7 +45,7 @@ class Seen:
         module = inside[-1].module if inside else None
 
         def namer(tensor: Tensor) -> Given:
-            return _given(tensor, ledger)
+            return given_by(ledger, tensor)
 
         with unasked():
             call = FailedCall(
@@ -59,12 +59,21 @@ class Seen:
             )  # fmt: skip
         return cls(call, function, ledger.path, caller(2), len(inside), op.startswith("aten."))
 
+    @property
+    def is_reflected(self) -> bool:
+        """Whether it is an operator whose right side was asked: `1 - mask`."""
+        name = getattr(self.function, "__name__", "")
+        return name.startswith("__r") and hasattr(Tensor, f"__{name[3:]}")
+
     def told(self) -> tuple[FailedCall, Written]:
         """Return the call in the author's words, and how it is written."""
         if self.site is None:
             return self.call, Written()
-        is_method = type(self.function).__name__ in _METHODS
+        own = getattr(self.function, "__qualname__", "").startswith("Tensor.")  # as split is
+        is_method = own or type(self.function).__name__ in _METHODS
         source = written(self.site, method=is_method and self.levels == 0)
+        if self.is_reflected:
+            source = source.reflected()
         call = replace(self.call, text=source.text)
         if self.levels == 0:
             if self.by_dispatcher:
@@ -73,11 +82,12 @@ class Seen:
         return _inside(call, source, self.levels), source
 
 
-def _given(tensor: Tensor, ledger: Ledger) -> Given:
+def given_by(ledger: Ledger, tensor: Tensor, name: str = "") -> Given:
+    """Return a tensor as data with its row and its path; called as its row is, where no name is."""
     row, life = ledger.row_of(tensor), ledger.storages.find(tensor)
     owner = life.name if life is not None and life.row is None else None
     path = owner if life is not None and life.owner in ("parameter", "buffer") else None
-    name = (row.title() if row else None) or owner or ""
+    name = name or (row.title() if row else None) or owner or ""
     return given(tensor, name, row.index if row else None, path)
 
 

@@ -16,7 +16,7 @@ _PLACED = frozenset({"self", "device", "dtype"})
 _OF_RNN = (
     "input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional",
 )  # fmt: skip
-_NAMED: dict[str, tuple[str, ...]] = {
+NAMED: dict[str, tuple[str, ...]] = {
     "RNN": (*_OF_RNN, "nonlinearity"),
     "GRU": _OF_RNN,
     "LSTM": (*_OF_RNN, "proj_size"),
@@ -124,8 +124,8 @@ def _plain(value: Any) -> bool:
 
 def _arguments(kind: type[nn.Module]) -> dict[str, bool]:
     """Return what a constructor takes by name, and whether it must be given."""
-    if kind.__name__ in _NAMED:
-        return dict.fromkeys(_NAMED[kind.__name__], True)
+    if kind.__name__ in NAMED:
+        return dict.fromkeys(NAMED[kind.__name__], True)
     parameters = inspect.signature(kind.__init__).parameters.values()
     return {
         taken.name: taken.default is taken.empty

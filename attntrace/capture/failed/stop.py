@@ -2,58 +2,69 @@
 
 from __future__ import annotations
 
-import linecache
-import sysconfig
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
-from torch import nn
-
-from attntrace.capture.failed.diagnose import Around, Candidate, Place, diagnosis
-from attntrace.capture.source import Site, line_of, place
+from attntrace.capture.failed.after import with_swapped
+from attntrace.capture.failed.crashed import Crash, Describe, crashed
+from attntrace.capture.failed.diagnose import Candidate, Place, diagnosis
+from attntrace.capture.failed.origin import Around
+from attntrace.capture.failed.seen import Seen
+from attntrace.capture.failed.written import Written
+from attntrace.capture.source import line_of, place
 from attntrace.capture.stopped import Stopped
-from attntrace.record import Diagnosis, TensorRecord
-
-LIBRARIES = ("<frozen", *(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")))
-"""How the files begin that are nobody's own code."""
+from attntrace.record import Diagnosis
 
 
 def diagnosis_of(
-    error: BaseException,
-    stopped: Stopped,
-    path: str,
-    rows: Sequence[TensorRecord],
-    root: nn.Module | None,
+    error: BaseException, stopped: Stopped, around: Around, describe: Describe
 ) -> Diagnosis:
-    """Return where and why a run stopped; `path` is where it was if no witness saw the error."""
-    is_seen = error is stopped.error
-    around = Around(path=stopped.path if is_seen else path, rows=rows, root=root)
-    where, candidates = _innermost(error), list[Candidate]()
+    """Return where and why a run stopped: what a witness saw, else what the traceback tells.
+
+    `around` has where the run was if no witness saw the error; `describe` knows the rows.
+    """
+    seen = stopped.seen if error is stopped.error else None
+    if error is stopped.error:
+        around = replace(around, path=stopped.path)
+    crash = None
     with suppress(Exception):
-        seen = stopped.seen if is_seen else None
-        if seen is not None:
-            call, source = seen.told()
-            candidates.append(Candidate(call, seen.function))
-            if seen.site is not None:
-                where = Place(
-                    source=place(seen.site), line=line_of(seen.site), mark=source.mark,
-                    called_from=None,
-                )  # fmt: skip
+        crash = crashed(error, describe)
+    try:
+        found = _told(error, seen, crash, around)
+        with suppress(Exception):
+            return with_swapped(found, crash) if crash is not None else found
+        return found
+    finally:
+        if crash is not None:
+            crash.frames.forget()
+
+
+def _told(
+    error: BaseException, seen: Seen | None, crash: Crash | None, around: Around
+) -> Diagnosis:
+    where = crash.frames.place(crash.source) if crash is not None else Place()
+    by_witness, by_traceback = list[Candidate](), list[Candidate]()
+    if crash is not None:
+        by_traceback.append(Candidate(crash.call, crash.function))
+    with suppress(Exception):
+        for candidate, source in _seen(seen):
+            by_witness.append(candidate)
+            where = _place(seen, source, where)
+    unwatched = seen is not None and seen.by_dispatcher and seen.levels > 0
+    candidates = by_traceback + by_witness if unwatched else by_witness + by_traceback
     return diagnosis(error, candidates, where, around)
 
 
-def _innermost(error: BaseException) -> Place:
-    """Return the innermost line of the author's own, else of a library's."""
-    sites = list(_sites(error))
-    own = [site for site in sites if not site.code.co_filename.startswith(LIBRARIES)]
-    for site in (own or sites)[-1:]:
-        line = linecache.getline(site.code.co_filename, site.line or 0)
-        return Place(source=place(site), line=line.strip() or None)
-    return Place()
+def _seen(seen: Seen | None) -> Iterator[tuple[Candidate, Written]]:
+    if seen is not None:
+        call, source = seen.told()
+        yield Candidate(call, seen.function), source
 
 
-def _sites(error: BaseException) -> Iterator[Site]:
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if not frame.f_globals.get("__name__", "").startswith(("torch.", "attntrace.capture")):
-            yield Site(frame.f_code, frame.f_lasti, line)
+def _place(seen: Seen | None, source: Written, by_traceback: Place) -> Place:
+    """Return where a call stands; of one that backward made the traceback does not tell."""
+    site = seen.site if seen is not None else None
+    if site is None or place(site) == by_traceback.source:
+        return by_traceback
+    return Place(source=place(site), line=line_of(site), mark=source.mark)

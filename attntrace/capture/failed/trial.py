@@ -25,7 +25,18 @@ MOST_ELEMENTS = 2**22
 """Of all tensors of a call together that is tried on the CPU."""
 MOST_OFFERED = 3
 _MIXES_DEVICES = frozenset({"copy_", "to", "setitem", "getitem"})
-_OPERATORS = {"getitem": operator.getitem, "setitem": operator.setitem}
+
+
+def _taken_apart(value: Tensor, wanted: int, names: Any = (), of: str | None = None) -> None:
+    """Take a tensor apart along its first axis, or its shape, into so many names."""
+    del names
+    if (value.dim() if of == "shape" else len(value)) != wanted:
+        raise ValueError(wanted)
+
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "getitem": operator.getitem, "setitem": operator.setitem, "unpack": _taken_apart
+}  # fmt: skip
 _TEXTS = ("torch.", "cpu", "cuda", "meta", "mps")
 _FORMATS = {str(kind): kind for kind in vars(torch).values() if isinstance(kind, torch.dtype)}
 
@@ -54,15 +65,22 @@ class Trial:
         return cls(call, function, None)
 
     def fixes(self, proposals: tuple[Proposal, ...]) -> tuple[Fix, ...]:
-        """Return those that work, in their order."""
-        found = [self._fix(proposal) for proposal in proposals]
-        return tuple([fix for fix in found if fix is not None][:MOST_OFFERED])
+        """Return those that work, in their order; advice that no trial can judge if there are none.
+
+        Where the call cannot be repeated nothing is tried, and each says so.
+        """
+        found = [self._fix(one) for one in proposals if one.call is not None]
+        works = [fix for fix in found if fix is not None]
+        advice = [Fix(said=one.said, code=one.code) for one in proposals if one.call is None]
+        if self.device is None:
+            return tuple([*works, *advice][:MOST_OFFERED])
+        return tuple((works or advice)[:MOST_OFFERED])
 
     def _fix(self, proposal: Proposal) -> Fix | None:
-        call = proposal.call
-        if call is None or self.device is None:
+        assert proposal.call is not None, "it can be run"
+        if self.device is None:
             return Fix(said=proposal.said, code=proposal.code)
-        if self.fails(call) is not False or not on_one_device(call):
+        if self.fails(proposal.call) is not False or not on_one_device(proposal.call):
             return None
         where = "cpu" if self.device == "cpu" else "meta"
         return Fix(said=proposal.said, code=proposal.code, tried=f"on {where}")

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import ast
 import dis
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from attntrace.analysis.diagnosis.call import Key, Span
 from attntrace.capture.expressions import Expressions
+from attntrace.capture.failed.operators import operands
 from attntrace.capture.source import Site, line_of, node_at
 from attntrace.record import Mark
 
@@ -26,6 +28,9 @@ _STORES = ("STORE_SUBSCR", "STORE_SLICE")
 _CACHE = dis.opmap["CACHE"]
 _NAMESPACES = frozenset({"torch", "nn", "F", "functional", "self", "cls"})
 """Names that stand before a function or a module of the author's, not for a tensor."""
+
+_PLAIN = re.compile(r"[\w.\[\]'\"]+")
+"""A name, or an attribute or an element of one."""
 
 Node = ast.expr | ast.stmt
 
@@ -52,7 +57,19 @@ class Written:
             within = within[1:]
         else:
             name = self.names.get(key)
+        if name and within and not _PLAIN.fullmatch(name):
+            return None  # `([f(x) for x in xs] + [y])[0]`: its row has a better one
         return name and name + "".join(f"[{step!r}]" for step in within)
+
+    def reflected(self) -> Written:
+        """Return the same of an operator that its right side answered: that is argument 0."""
+        turned: dict[Key, Key] = {0: 1, 1: 0}
+        return replace(
+            self,
+            spans={turned.get(key, key): span for key, span in self.spans.items()},
+            names={turned.get(key, key): name for key, name in self.names.items()},
+            parts={turned.get(key, key): part for key, part in self.parts.items()},
+        )
 
 
 def written(site: Site, *, method: bool | None = None) -> Written:
@@ -65,7 +82,7 @@ def written(site: Site, *, method: bool | None = None) -> Written:
     if found is None:
         return Written()
     source, node = found
-    step = _instruction(site)
+    step = instruction(site)
     whole = _whole(source, node, step)
     try:
         text = source.text(whole)
@@ -86,7 +103,7 @@ def written(site: Site, *, method: bool | None = None) -> Written:
     )
 
 
-def _instruction(site: Site) -> str:
+def instruction(site: Site) -> str:
     """Return the name of the instruction at a site, which a frame may be some caches past."""
     steps, at = site.code.co_code, site.instruction
     while at > 0 and steps[at] == _CACHE:
@@ -113,26 +130,7 @@ def _places(node: Node, step: str, method: bool | None) -> list[tuple[Key, ast.e
         return [(0, node, -1)]
     if isinstance(node, ast.Call):
         return list(_called(node, method))
-    return [(place, part, -1) for place, part in enumerate(_operands(node))]
-
-
-def _operands(node: Node) -> list[ast.expr]:
-    match node:
-        case ast.BinOp(left=left, right=right):
-            return [left, right]
-        case ast.AugAssign(target=target, value=value):
-            return [target, value]
-        case ast.Compare(left=left, comparators=[right]):
-            return [left, right]
-        case ast.Assign(targets=[ast.Subscript(value=base, slice=index)], value=value):
-            return [base, index, value]
-        case ast.Subscript(value=base, slice=index):
-            return [base, index]
-        case ast.UnaryOp(operand=operand):
-            return [operand]
-        case ast.Assign(value=value) | ast.Attribute(value=value) | ast.FormattedValue(value=value):
-            return [value]
-    return [node] if isinstance(node, ast.expr) else []
+    return [(place, part, -1) for place, part in enumerate(operands(node))]
 
 
 def _called(node: ast.Call, method: bool | None) -> Iterator[tuple[Key, ast.expr, int]]:

@@ -1,0 +1,1 @@
+"""Elements by number: an index, a lookup in a table, a gather, a part of an axis."""

@@ -1,0 +1,1 @@
+"""What holds for every op, whatever the shapes: number formats, devices, and autograd."""

@@ -1,0 +1,1 @@
+"""Layers and losses: what they were built for, and where they read it."""

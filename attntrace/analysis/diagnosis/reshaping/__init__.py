@@ -1,0 +1,1 @@
+"""One tensor in another shape: viewed, expanded, permuted, split, unpacked."""

@@ -1,0 +1,55 @@
+"""What some calls are given besides tensors, which the shapes of their tensors do not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from attntrace.record import Argument
+
+_DIM = ("input", "dim")
+_OTHER = ("input", "other")
+_NAMES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("softmax", "log_softmax", "mean", "sum", "amax", "amin", "logsumexp"), _DIM),
+    **dict.fromkeys(("masked_fill", "masked_fill_"), ("input", "mask", "value")),
+    **dict.fromkeys(("tril", "triu"), ("input", "diagonal")),
+    **dict.fromkeys(("mul", "mul_", "__mul__", "__rmul__", "__imul__"), _OTHER),
+    "full": ("size", "fill_value"),
+    "full_like": ("input", "fill_value"),
+    "where": ("condition", "input", "other"),
+    "einsum": ("equation",),
+}
+"""The arguments of calls in order, as torch names them."""
+NOTED = {
+    getattr(owner, name): names
+    for owner in (torch, F, Tensor)
+    for name, names in _NAMES.items()
+    if hasattr(owner, name)
+} | {Tensor.where: ("input", "condition", "other")}
+"""By the function: looked at for every call, so this is one look into a dict."""
+_KEPT = frozenset((int, float, bool, str, type(None)))
+
+
+def arguments_of(
+    names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
+) -> dict[str, Argument] | None:
+    """Return the plain values among the arguments of a call; of a product only a plain factor."""
+    if names is _OTHER and (len(args) != 2 or type(args[1]) is not float):
+        return None
+    found = {name: _plain(value) for name, value in zip(names, args, strict=False) if _says(value)}
+    if kwargs:
+        found |= {name: _plain(value) for name, value in kwargs.items() if _says(value)}
+    return found
+
+
+def _says(value: Any) -> bool:
+    kind = type(value)
+    return kind in _KEPT or (kind in (tuple, list) and all(type(item) is int for item in value))
+
+
+def _plain(value: Any) -> Argument:
+    return tuple(value) if type(value) is list else value

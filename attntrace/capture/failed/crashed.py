@@ -1,0 +1,278 @@
+"""From a traceback to the call that failed, with what it was given: no run was watched for it."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attntrace.analysis.diagnosis import Called, FailedCall, Given
+from attntrace.analysis.diagnosis.call import Key
+from attntrace.capture.describe import device_name
+from attntrace.capture.failed.evaluate import Values
+from attntrace.capture.failed.frames import Frames, Level
+from attntrace.capture.failed.given import described, given
+from attntrace.capture.failed.inside import Handed, calls_of, handed_on, inner, telling
+from attntrace.capture.failed.on_meta import is_function, is_torchs
+from attntrace.capture.failed.operators import operator, shape_of, stored, taken_apart
+from attntrace.capture.failed.reading import Bound, Unknown
+from attntrace.capture.failed.settings import constructor_settings, torch_class
+from attntrace.capture.failed.written import Written, instruction, written
+from attntrace.capture.fence import unwatched
+from attntrace.capture.source import node_at
+from attntrace.errors import said
+
+Describe = Callable[[Tensor, str], Given]
+"""Describes a tensor under a name, as `given` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """All that a traceback tells of the call that failed."""
+
+    frames: Frames
+    call: FailedCall
+    function: Callable[..., Any] | None
+    source: Written
+    root: nn.Module | None
+    """The outermost module whose forward was running."""
+    path: str
+    """The innermost one's, from the root."""
+
+
+def failed_call(error: BaseException, describe: Describe = given) -> FailedCall | None:
+    """Return the author's call that raised an error; None where no frame is the author's."""
+    crash = crashed(error, describe)
+    return None if crash is None else crash.call
+
+
+def crashed(error: BaseException, describe: Describe = given) -> Crash | None:
+    """Return what the traceback of an error tells; None where no frame is the author's.
+
+    Nothing of the author's is run, and no value of a tensor on a GPU is looked at.
+    """
+    frames = Frames.of(error)
+    here = frames.innermost
+    if here is None:
+        return None
+    root, path, paths = _modules(frames)
+    reading = _Reading(frames, here, describe, paths)
+    with warnings.catch_warnings(), unwatched():
+        warnings.simplefilter("ignore")
+        call, function, source = reading.read()
+    call = replace(call, error=type(error).__name__, message=said(error))
+    return Crash(frames, call, function, source, root, path)
+
+
+def _modules(frames: Frames) -> tuple[nn.Module | None, str, dict[int, str]]:
+    """Return the outermost module, the path of the author's innermost, and all paths in it."""
+    running = [
+        level.frame.f_locals["self"]
+        for level in frames.levels
+        if isinstance(level.frame.f_locals.get("self"), nn.Module)
+        and level.site.code.co_name in ("forward", "_call_impl", "_wrapped_call_impl")
+    ]
+    if not running:
+        return None, "", {}
+    paths = dict[int, str]()
+    _note_paths(running[0], "", paths)
+    own = [module for module in running if torch_class(module) is None]
+    return running[0], paths.get(id(own[-1]) if own else 0, ""), paths
+
+
+def _note_paths(module: nn.Module, prefix: str, paths: dict[int, str]) -> None:
+    """Note the path of each module, parameter and buffer, without asking the author's classes."""
+    if id(module) in paths:
+        return
+    paths[id(module)] = prefix.removesuffix(".")
+    own = vars(module)
+    for name, held in (*own["_parameters"].items(), *own["_buffers"].items()):
+        if held is not None:
+            paths.setdefault(id(held), prefix + name)
+    for name, part in own["_modules"].items():
+        if part is not None:
+            _note_paths(part, f"{prefix}{name}.", paths)
+
+
+Told = tuple[FailedCall, Callable[..., Any] | None, Written]
+
+
+class _Reading:
+    """One failed call being read off its frames."""
+
+    def __init__(
+        self, frames: Frames, here: Level, describe: Describe, paths: dict[int, str]
+    ) -> None:
+        self._frames, self._here, self._describe, self._paths = frames, here, describe, paths
+        self._values = Values(here.frame)
+
+    def read(self) -> Told:
+        """Return the call, the function of torch's that it called, and how it is written."""
+        site = self._here.site
+        found, step = node_at(site), instruction(site)
+        node = found[1] if found else None
+        modules = calls_of(self._frames.below)
+        if modules and torch_class(modules[0].module) is not None:
+            return self._of_module(modules, node)
+        if isinstance(node, ast.Call) and step.startswith(("CALL", "PRECALL")):
+            return self._of_call(node)
+        source = written(site)
+        if step.startswith("UNPACK_"):
+            return self._unpacked(source), None, source
+        return self._of_operator(node, step, source), None, source
+
+    def _of_operator(
+        self, node: ast.expr | ast.AugAssign | None, step: str, source: Written
+    ) -> FailedCall:
+        op, parts = operator(node, step) if node is not None else ("", [])
+        if op == "setitem" and (value := stored(source.text)) is not None:
+            parts = [*parts, value]
+        values = [self._value(part) for part in parts]
+        if not any(isinstance(value, Tensor) for value in values):
+            op, values = "", []
+        if isinstance(node, ast.BinOp) and values and not isinstance(values[0], (Tensor, _Lost)):
+            op = f"r{op}" if op not in ("add", "mul") else op
+        return self._call(op, dict(enumerate(values)), source)
+
+    def _unpacked(self, source: Written) -> FailedCall:
+        """Return `a, b = x.shape` as "unpack" of what it takes apart, and into how many."""
+        found = taken_apart(source.text)
+        if found is None:
+            return self._call("", {}, source)
+        names, value = found
+        base = shape_of(value)
+        apart = self._value(base) if base is not None else None
+        if not isinstance(apart, Tensor):
+            base, apart = None, self._value(value)
+        elif base is not None:
+            source = replace(source, names={0: ast.unparse(base)})
+        call = self._call("unpack", {0: apart, 1: len(names)}, source)
+        return replace(call, kwargs={"names": names, "of": "value" if base is None else "shape"})
+
+    def _of_call(self, node: ast.Call) -> Told:
+        try:
+            function = self._values.of(node.func)
+        except Unknown:
+            function = None
+        is_method = isinstance(function, Bound) and isinstance(function.owner, Tensor)
+        if function is None and isinstance(node.func, ast.Attribute):
+            is_method = hasattr(Tensor, node.func.attr) and not self._frames.below
+        source = written(self._here.site, method=is_method)
+        values = self._given(node, 1 if is_method else 0)
+        if is_method:
+            assert isinstance(node.func, ast.Attribute), "a method stands behind a point"
+            values = {0: self._value(node.func.value), **values}
+            plain = getattr(Tensor, node.func.attr)
+            return self._call(node.func.attr, values, source), plain, source
+        if not is_torchs(function) and not _is_from_torch(function):
+            return self._call("", {}, source), None, source
+        return self._call(function.__name__, values, source), function, source
+
+    def _given(self, node: ast.Call, first: int) -> dict[Key, Any]:
+        """Return the arguments of a call; one that cannot be told as torch's own frame has it."""
+        values: dict[Key, Any] = {}
+        handed = self._handed(first)
+        place = first
+        for part in node.args:
+            if isinstance(part, ast.Starred):
+                more = self._value(part.value)
+                more = [*more] if type(more) in (tuple, list, torch.Size) else [more]
+            else:
+                more = [self._value(part, handed.get(place))]
+            values.update(enumerate(more, place))
+            place += len(more)
+        for keyword in node.keywords:
+            if keyword.arg is not None:
+                values[keyword.arg] = self._value(keyword.value, handed.get(keyword.arg))
+            elif type(more := self._value(keyword.value)) is dict:
+                values.update(more)
+        return values
+
+    def _handed(self, first: int) -> dict[Key, Any]:
+        """Return what the function of torch's that was called has for its parameters."""
+        if not self._frames.below or first:
+            return {}
+        level = self._frames.below[0]
+        code, local = level.site.code, level.frame.f_locals
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        found: dict[Key, Any] = {name: local[name] for name in names if name in local}
+        return found | {n: local[name] for n, name in enumerate(names) if name in local}
+
+    def _value(self, node: ast.expr, handed: Any = None) -> Any:
+        try:
+            return self._values.of(node)
+        except Unknown:
+            if handed is not None:
+                return handed
+            return _Lost(ast.unparse(node))
+
+    def _of_module(self, calls: list[Handed], node: ast.AST | None) -> Told:
+        """Return what one of torch's modules that the author called did with what it was given."""
+        source = written(self._here.site, method=False)
+        last = telling(calls)
+        found = inner(last)
+        text = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        path = self._paths.get(id(last.module), "")
+        if last is not calls[0]:
+            name = path.rpartition(".")[2]
+            text = f"{text}[{name}]" if text and name.isdigit() else path or text
+            source = replace(source, names=handed_on(calls[0], last, source), parts={})
+        called = Called(
+            type=type(last.module).__name__, text=text, path=path,
+            settings=constructor_settings(last.module),
+        )  # fmt: skip
+        values: dict[Key, Any] = dict(enumerate(found.args))
+        values.update(found.kwargs)
+        call = self._call(found.op, values, source)
+        args = [*call.args]
+        for place, name in found.attributes.items():
+            if isinstance(args[place], Given):
+                args[place] = replace(args[place], name=f"{text}.{name}" if text else name)
+        spans = {key: span for key, span in source.spans.items() if key not in found.attributes}
+        spans = spans if last is calls[0] else {}
+        return replace(call, args=tuple(args), module=called, spans=spans), found.function, source
+
+    def _call(self, op: str, values: dict[Key, Any], source: Written) -> FailedCall:
+        args = [value for key, value in values.items() if isinstance(key, int)]
+        return FailedCall(
+            op=op,
+            args=tuple(self._described(arg, source, n) for n, arg in enumerate(args)),
+            kwargs={
+                key: self._described(value, source, key)
+                for key, value in values.items()
+                if isinstance(key, str)
+            },
+            text=source.text,
+            spans=source.spans,
+        )
+
+    def _described(self, value: Any, source: Written, key: Key, *within: int | str) -> Any:
+        """Return a value as `FailedCall` has it, its tensors by the author's expressions."""
+        if isinstance(value, Tensor):
+            return self._tensor(value, source.name(key, *within) or f"argument {key}")
+        if isinstance(value, _Lost):
+            return f"<{value.text}>"
+        if isinstance(value, (tuple, list)):
+            parts = [self._described(part, source, key, *within, n) for n, part in enumerate(value)]
+            return parts if isinstance(value, list) else tuple(parts)
+        return described(value, lambda tensor: self._tensor(tensor, source.name(key) or ""))
+
+    def _tensor(self, tensor: Tensor, name: str) -> Given:
+        one = replace(self._describe(tensor, name), path=self._paths.get(id(tensor)))
+        return replace(one, device=device_name(self._values.device(tensor)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """An argument whose value nobody knows any more."""
+
+    text: str
+
+
+def _is_from_torch(function: Any) -> bool:
+    return is_function(function) and str(getattr(function, "__module__", "")).startswith("torch.")

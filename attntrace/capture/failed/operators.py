@@ -1,0 +1,89 @@
+"""Operators as torch names them, with the expressions that they work on."""
+
+from __future__ import annotations
+
+import ast
+
+_NAMES: dict[type[ast.AST], str] = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floordiv",
+    ast.Mod: "remainder", ast.Pow: "pow", ast.MatMult: "matmul", ast.BitAnd: "and",
+    ast.BitOr: "or", ast.BitXor: "xor", ast.LShift: "lshift", ast.RShift: "rshift",
+    ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge",
+    ast.USub: "neg", ast.UAdd: "positive", ast.Invert: "invert", ast.Not: "bool",
+}  # fmt: skip
+_PARTS: dict[type[ast.AST], tuple[str, ...]] = {
+    ast.BinOp: ("left", "right"),
+    ast.AugAssign: ("target", "value"),
+    ast.Subscript: ("value", "slice"),
+    ast.UnaryOp: ("operand",),
+    ast.Attribute: ("value",),
+    ast.FormattedValue: ("value",),
+    ast.Assign: ("value",),
+}
+_LOOKS = ("POP_JUMP", "JUMP_IF", "TO_BOOL")
+
+
+def operands(node: ast.expr | ast.stmt) -> list[ast.expr]:
+    """Return what an operator works on, in the order of torch's arguments."""
+    match node:
+        case ast.Compare(left=left, comparators=[right]):
+            return [left, right]
+        case ast.Assign(targets=[ast.Subscript(value=base, slice=index)], value=value):
+            return [base, index, value]
+    parts = _PARTS.get(type(node))
+    if parts is None:
+        return [node] if isinstance(node, ast.expr) else []
+    return [getattr(node, part) for part in parts]
+
+
+def operator(node: ast.expr | ast.AugAssign, step: str) -> tuple[str, list[ast.expr]]:
+    """Return the op of an operator and its operands; "" where there is none of torch's.
+
+    `step` is the instruction, which tells `if a > b` from the comparison in it.
+    """
+    if isinstance(node, ast.expr) and step.startswith(_LOOKS):
+        return "bool", [node]
+    op = ""
+    match node:
+        case ast.BinOp(op=sign) | ast.UnaryOp(op=sign) | ast.Compare(ops=[sign]):
+            op = _NAMES.get(type(sign), "")
+        case ast.AugAssign(op=sign) if not step.startswith("STORE_"):
+            op = f"{_NAMES[type(sign)]}_"
+        case ast.Subscript():
+            op = "setitem" if step.startswith("STORE_") else "getitem"
+        case ast.Attribute(attr=name):
+            op = name
+    return op, operands(node) if op else []
+
+
+def shape_of(node: ast.expr) -> ast.expr | None:
+    """Return `x` of `x.shape` and `x.size()`."""
+    match node:
+        case (
+            ast.Attribute(value=base, attr="shape")
+            | ast.Call(func=ast.Attribute(value=base, attr="size"), args=[])
+        ):
+            return base
+    return None
+
+
+def stored(text: str) -> ast.expr | None:
+    """Return the right side of `x[i] = y`."""
+    statement = _assignment(text)
+    return None if statement is None else statement.value
+
+
+def taken_apart(text: str) -> tuple[list[str], ast.expr] | None:
+    """Return the names and the right side of `a, b = x`."""
+    match _assignment(text):
+        case ast.Assign(targets=[ast.Tuple(elts=parts) | ast.List(elts=parts), *_], value=value):
+            return [ast.unparse(part) for part in parts], value
+    return None
+
+
+def _assignment(text: str) -> ast.Assign | None:
+    try:
+        body = ast.parse(text).body
+    except SyntaxError:
+        return None
+    return body[0] if body and isinstance(body[0], ast.Assign) else None
