@@ -23,7 +23,11 @@ ENOUGH = 3
 _MOST = 64
 """The largest number that such a form is thought to have."""
 _FEW = 8
-"""The largest in a quotient of symbols, and by which two runs are enough to divide."""
+"""The largest in a quotient of symbols."""
+_BELIEVED = (0, _MOST, 4)
+"""The largest coefficient of so many symbols that two runs are enough for."""
+_HALVES = (2, 4)
+"""What two runs are enough to divide by."""
 
 
 class Term(NamedTuple):
@@ -101,20 +105,26 @@ class Formulas:
             yield from self._squares(values)
 
     def _products(self, values: Values) -> Iterator[str]:
-        """Yield products of up to four symbols, with a coefficient."""
-        for known in (self._ones, self._pairs):
-            yield from (self._text(*found) for found in _multiples(values, known))
+        """Yield products of up to four symbols, with a coefficient.
+
+        Over two runs the more symbols there are to choose from, the less is a coefficient believed.
+        """
+        for times, names in (*_multiples(values, self._ones), *_multiples(values, self._pairs)):
+            if self.kinds >= ENOUGH or times <= _BELIEVED[len(names)]:
+                yield self._text(times, names)
         for names, by in (*self.atoms, *self._two):
             if all(v % b == 0 for v, b in zip(values, by, strict=True)):
                 rest = tuple([v // b for v, b in zip(values, by, strict=True)])
                 for known in (self._ones, self._pairs):
                     for times, product in _multiples(rest, known):
+                        if self.kinds < ENOUGH and times > 1:
+                            continue
                         yield self._text(times, (*names, *product))
 
     def _quotients(self, values: Values) -> Iterator[str]:
         """Yield `3*chan//2` and `experts//groups`."""
         for known in (self._ones, self._pairs):
-            for over in range(2, (_MOST if self.kinds >= ENOUGH else _FEW) + 1):
+            for over in range(2, _MOST + 1) if self.kinds >= ENOUGH else _HALVES:
                 more = tuple([v * over for v in values])
                 yield from (f"{self._text(*of)}//{over}" for of in _multiples(more, known, over))
         for (name,), by in self.atoms:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import attntrace
-from attntrace.analysis.diagnosis import explained
+from attntrace.analysis.diagnosis.families import explained
 from attntrace.capture.failed.crashed import crashed
 from attntrace.capture.failed.trial import Trial
 

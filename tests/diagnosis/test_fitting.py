@@ -9,7 +9,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from attntrace.analysis.diagnosis import FailedCall, Given, explained
+from attntrace.analysis.diagnosis import FailedCall, Given
+from attntrace.analysis.diagnosis.families import explained
 from attntrace.analysis.diagnosis.fitting import broadcast, join, placing
 from attntrace.analysis.diagnosis.fitting.changed import Changed, clashes, grid, placements, squared
 from attntrace.analysis.diagnosis.fitting.changed import broadcast as broadcast_of

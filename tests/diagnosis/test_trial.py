@@ -131,7 +131,7 @@ def test_an_explainer_that_raises_hides_nothing(monkeypatch):
     def broken(call):
         raise LookupError
 
-    monkeypatch.setattr("attntrace.capture.failed.diagnose.explained", broken)
+    monkeypatch.setattr("attntrace.analysis.diagnosis.families.explained", broken)
     with pytest.raises(attntrace.ForwardError) as caught:
         attntrace.trace(lambda x: x @ x, torch.ones(2, 3))
     found = caught.value.diagnosis

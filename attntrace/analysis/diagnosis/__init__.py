@@ -1,9 +1,8 @@
 """Why a call failed, and what would make it work: pure functions of a `FailedCall`.
 
-One file a family, each with an `explain` for its ops; `explained` asks the family of the op.
+`call` is what is known of it, `families` says who explains which op: one module a family, each with
+an `explain`, in a room of its kind. `text`, `code` and `shapes` are what all of them share.
 """
-
-from __future__ import annotations
 
 from attntrace.analysis.diagnosis.call import Called as Called
 from attntrace.analysis.diagnosis.call import Culprit as Culprit
@@ -11,4 +10,3 @@ from attntrace.analysis.diagnosis.call import Explained as Explained
 from attntrace.analysis.diagnosis.call import FailedCall as FailedCall
 from attntrace.analysis.diagnosis.call import Given as Given
 from attntrace.analysis.diagnosis.call import Proposal as Proposal
-from attntrace.analysis.diagnosis.families import explained as explained

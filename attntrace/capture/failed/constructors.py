@@ -63,18 +63,18 @@ def parameter_set_by(
 
 
 def _set_by(root: nn.Module, path: str, setting: str, value: int) -> Iterator[Step]:
-    built = _built(root, path)
+    built = built_at(root, path)
     if built is None:
         return
     attributes(built)  # which fills torch_args
     found = (built.torch_args or built.args).get(setting)
-    if found is not None and _agrees(found, value) and not _is_other(built, setting, value):
+    if found is not None and agrees(found, value) and not _is_other(built, setting, value):
         yield from steps_of(found, setting, value, path, built.made)
 
 
 def _parameter_set_by(root: nn.Module, path: str, dim: int, value: int) -> Iterator[Step]:
     owner, _, name = path.rpartition(".")
-    built = _built(root, owner)
+    built = built_at(root, owner)
     live = root.get_submodule(owner)
     tensor = held(live, name)
     shape = tuple(tensor.shape) if isinstance(tensor, Tensor) else ()
@@ -93,11 +93,11 @@ def _parameter_set_by(root: nn.Module, path: str, dim: int, value: int) -> Itera
     if made is None or not isinstance(made.what, Sizes) or len(made.what.sizes) != len(shape):
         return
     size = made.what.sizes[dim]
-    if _agrees(size, value):
+    if agrees(size, value):
         yield from steps_of(size, f"axis {dim}", value, path, made)
 
 
-def _built(root: nn.Module, path: str) -> Built | None:
+def built_at(root: nn.Module, path: str) -> Built | None:
     """Return what a module was built as, found from the outermost in."""
     built, live = outermost(root), root
     for name in path.split(".") if path else ():
@@ -109,7 +109,7 @@ def _built(root: nn.Module, path: str) -> Built | None:
     return built
 
 
-def _agrees(found: Value, value: int) -> bool:
+def agrees(found: Value, value: int) -> bool:
     """Return whether an argument is the size, or holds it; one of which nobody knows may be."""
     known = plain(found)
     if known is UNKNOWN:

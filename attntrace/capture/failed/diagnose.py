@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from attntrace.analysis.diagnosis import Explained, FailedCall, Given, explained
+from attntrace.analysis.diagnosis import Explained, FailedCall, Given
 from attntrace.capture.failed.origin import Around, origin
 from attntrace.capture.failed.trial import Trial
 from attntrace.errors import said
@@ -75,6 +75,8 @@ def diagnosis(
 
 def _known(one: Candidate, around: Around) -> _Known | None:
     """Return what is known of a call; None where no explainer knows it."""
+    from attntrace.analysis.diagnosis.families import explained  # what does not fail, needs none
+
     with suppress(Exception):
         found = explained(one.call)
         if found is not None:

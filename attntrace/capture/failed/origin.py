@@ -10,6 +10,7 @@ from torch import nn
 from attntrace.analysis.diagnosis import Culprit, FailedCall
 from attntrace.analysis.lineage import became, came_from, writes
 from attntrace.analysis.lineage.kinds import Kind
+from attntrace.capture.failed.attributes import left_behind, sizes_of
 from attntrace.capture.failed.constructors import parameter_set_by, set_by
 from attntrace.record import Step, StorageRecord, TensorRecord
 
@@ -35,17 +36,22 @@ def origin(call: FailedCall, culprits: Sequence[Culprit], around: Around) -> tup
     what wrote in place into what backward needs.
     """
     steps = [step for one in culprits[:MOST_CULPRITS] for step in _steps(one, around)]
-    steps = steps or [*_kinds(call, around.rows), *writes(around.rows, call.message)]
+    steps += sizes_of(call, around.root, around.path)
+    steps = steps or [*_kinds(call, around), *writes(around.rows, call.message)]
     return tuple(dict.fromkeys(steps))
 
 
-def _kinds(call: FailedCall, rows: Sequence[TensorRecord]) -> Iterator[Step]:
+def _kinds(call: FailedCall, around: Around) -> Iterator[Step]:
     tensors = [tensor for _, tensor in call.tensors()]
     kinds: tuple[Kind, ...] = ("device", "dtype")
     for kind in kinds:
         if len({getattr(tensor, kind) for tensor in tensors}) > 1:
             shown = [tensor.row for tensor in tensors if tensor.row is not None]
-            yield from (step for row in shown if (step := became(rows, row, kind)) is not None)
+            steps = [step for row in shown if (step := became(around.rows, row, kind)) is not None]
+            yield from steps
+            if kind == "device":
+                for line in dict.fromkeys([call.text, *(step.line or "" for step in steps)]):
+                    yield from left_behind(line, around.root, around.path)
             return
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from attntrace.analysis.diagnosis import Called, FailedCall, Given
+from attntrace.analysis.diagnosis.call import Key, Span
 from attntrace.capture.failed.given import described, given
 from attntrace.capture.failed.settings import constructor_settings
 from attntrace.capture.failed.written import Written, written
@@ -42,7 +43,6 @@ class Seen:
     ) -> Seen:  # fmt: skip
         """Describe a call while its tensors are alive; `inside` are torch's own modules around it."""
         args, kwargs = given_to
-        module = inside[-1].module if inside else None
 
         def namer(tensor: Tensor) -> Given:
             return given_by(ledger, tensor)
@@ -52,11 +52,8 @@ class Seen:
                 op=op,
                 args=tuple(described(arg, namer) for arg in args),
                 kwargs={key: described(value, namer) for key, value in (kwargs or {}).items()},
-                module=module and Called(
-                    type=type(module).__name__, text="", path=inside[-1].path,
-                    settings=constructor_settings(module),
-                ),
-            )  # fmt: skip
+                module=_called(inside[-1]) if inside else None,
+            )
         return cls(call, function, ledger.path, caller(2), len(inside), op.startswith("aten."))
 
     @property
@@ -80,6 +77,14 @@ class Seen:
                 return call, source
             return _renamed(replace(call, spans=source.spans), source), source
         return _inside(call, source, self.levels), source
+
+
+def _called(visit: Visit) -> Called | None:
+    module = visit.module
+    if module is None:
+        return None
+    kind, settings = type(module).__name__, constructor_settings(module)
+    return Called(type=kind, text="", path=visit.path, settings=settings)
 
 
 def given_by(ledger: Ledger, tensor: Tensor, name: str = "") -> Given:
@@ -112,7 +117,7 @@ def _named(value: Any, source: Written, key: int | str, *within: int | str) -> A
 def _inside(call: FailedCall, source: Written, levels: int) -> FailedCall:
     """Return a call that a module of torch's own made: its weights are "self.qkv.weight".
 
-    The tensor that the author handed to the module is the function's first, where that module is
+    What the author handed to the module the function got in the same order, where that module is
     the only one.
     """
     module = call.module
@@ -123,15 +128,23 @@ def _inside(call: FailedCall, source: Written, levels: int) -> FailedCall:
         text = f"{text}[{last}]" if last.isdigit() else module.path
     called = replace(module, text=text)
 
+    def is_its_own(value: Given) -> bool:
+        return value.path is not None and value.path.rpartition(".")[0] == module.path
+
     def name_of(value: Any, place: int) -> Any:
         if not isinstance(value, Given):
             return value
-        if value.path is not None and value.path.rpartition(".")[0] == module.path:
-            return replace(value, name=f"{text}.{value.path.rpartition('.')[2]}")
-        given_here = source.name(0) if place == 0 and levels == 1 else None
+        if is_its_own(value):
+            return replace(value, name=f"{text}.{(value.path or '').rpartition('.')[2]}")
+        given_here = source.name(place) if levels == 1 else None
         return replace(value, name=given_here or value.name or "its input")
 
     args = tuple(name_of(arg, place) for place, arg in enumerate(call.args))
     kwargs = {key: name_of(value, -1) for key, value in call.kwargs.items()}
-    spans = {0: source.spans[0]} if levels == 1 and 0 in source.spans else {}
+    handed = [
+        n for n, arg in enumerate(call.args) if isinstance(arg, Given) and not is_its_own(arg)
+    ]
+    spans: dict[Key, Span] = {
+        place: source.spans[place] for place in handed if levels == 1 and place in source.spans
+    }
     return replace(call, args=args, kwargs=kwargs, module=called, spans=spans)

@@ -65,7 +65,8 @@ def apply(function: Value, args: Args, scope: Scope, call: Value) -> Value:
     what = function.what
     for kind, way in _WAYS:
         if isinstance(what, kind):
-            return way(what, args, scope, call)
+            found: Value = way(what, args, scope, call)
+            return found
     return known(what, args) or made(getattr(what, "__name__", ""), args) or Value()
 
 
