@@ -12,7 +12,7 @@ TEXT = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(
     r"```text\n\$ attntrace ((?:run|compare|max) [^\n]*)\n(.*?)```", TEXT, re.DOTALL
 )
-FILES = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL)
+FILES = re.findall(r"```python\n(# (\w+\.py)\n.*?)```", TEXT, re.DOTALL)
 """Code that the README shows under the name of a file."""
 
 
@@ -24,17 +24,26 @@ def portable(text):
 
 def test_there_are_such_blocks():
     """These commands are shown with their output, so that the test below shows something."""
-    assert [command.split()[0] for command, _ in BLOCKS] == ["run", "run", "run", "compare", "max"]
+    assert [command.split()[0] for command, _ in BLOCKS] == [
+        "run",
+        "run",
+        "run",
+        "run",
+        "run",
+        "compare",
+        "max",
+    ]
 
 
 @pytest.mark.parametrize(("command", "output"), BLOCKS, ids=lambda text: text.split("\n")[0][:40])
 def test_the_readme_shows_real_output(command, output, invoke, tmp_path, monkeypatch):
     """Each block is what its command prints, word for word; "..." stands for lines left out."""
     monkeypatch.chdir(tmp_path)
-    for name, code in FILES:
+    for code, name in FILES:
         (tmp_path / name).write_text(code)
     ended = invoke(*command.split())
-    assert (ended.code, ended.err) == (0, "")
+    failed = re.search(r"^\w+ failed ", output, re.MULTILINE)
+    assert (ended.code, bool(ended.err)) == ((3, True) if failed else (0, False))
     parts = portable(output).split("...\n")
     pattern = r"(?:.*\n)+?".join(map(re.escape, parts))
     assert re.fullmatch(pattern, portable(ended.out))
