@@ -69,14 +69,16 @@ def _runs(knobs: Knobs) -> Run:
     import torch
 
     from attntrace import blocks
-    from attntrace.capture import sketch
+    from attntrace.capture import Uninitialized, sketch
 
     def run(turns: Turns) -> Probe | None:
         spec = knobs.changed(knobs.factors(turns))
         if spec is None:
             return None
         try:
-            block, inputs = blocks.build(spec), blocks.make_inputs(spec)
+            with Uninitialized():
+                block = blocks.build(spec)
+            inputs = blocks.make_inputs(spec)
         except BuildError:
             return None
         device = spec.run.as_device

@@ -28,6 +28,7 @@ from attntrace.capture.targets import (
 
 Span = tuple[int | None, int | None, int | None, int | None]
 """First line, last line, first column, column after the last: the order of `co_positions`."""
+_Noted = ast.expr | ast.AugAssign | ast.For | ast.If | ast.Raise
 _SYMBOLS = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
     ast.Pow: "**", ast.MatMult: "@", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^",
@@ -61,14 +62,14 @@ class Expressions:
         for node in ast.walk(statement):
             for child in ast.iter_child_nodes(node):
                 self._above[child] = node
-            if isinstance(node, (ast.expr, ast.AugAssign, ast.For)):
+            if isinstance(node, _Noted) and not _is_again(node):
                 self._note(node)
             elif isinstance(node, ast.ExceptHandler):
                 self._caught.add(node.name)
 
-    def _note(self, node: ast.expr | ast.AugAssign | ast.For) -> None:
+    def _note(self, node: _Noted) -> None:
         span = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
-        self._at[span] = _iterated(node)
+        self._at[span] = _asked(node)
         if isinstance(node, (ast.Call, ast.Attribute)) and span[0] != span[1]:
             self._at[None, span[1], None, span[3]] = node  # code has but the end of such a chain
         word = _word(node)
@@ -147,6 +148,10 @@ class Expressions:
         self._read(span[0] or 0, span[1] or 0)
         return self._at.get(span) or self._at.get((None, span[1], None, span[3]))
 
+    def above(self, node: ast.AST) -> ast.AST | None:
+        """Return what an expression or a statement is a direct part of."""
+        return self._above.get(node)
+
     def statement(self, node: ast.AST) -> ast.stmt | None:
         """Return the statement that an expression is a direct part of, None if it lies deeper."""
         above = self._above.get(node)
@@ -165,7 +170,9 @@ class Expressions:
         if isinstance(node, Item):
             return f"{self.text(node.value)}[{node.number}]"
         if node.lineno != node.end_lineno:
-            return ast.unparse(node)
+            source = "".join(self.lines[node.lineno - 1 : node.end_lineno])
+            text = ast.unparse(node)  # which writes 'this' for "this"
+            return text if "'" in source or '"' in text else text.replace("'", '"')
         line = self.lines[node.lineno - 1].encode()  # columns are bytes
         return line[node.col_offset : node.end_col_offset].decode()
 
@@ -220,11 +227,23 @@ def _statements(lines: Sequence[str]) -> list[ast.stmt]:
         return []
 
 
-def _iterated(node: ast.expr | ast.AugAssign | ast.For) -> ast.expr | ast.AugAssign:
-    """Return what a loop goes through, which until Python 3.13 it does at the place of the loop."""
+def _is_again(node: ast.AST) -> bool:
+    return isinstance(node, ast.Raise) and node.exc is None
+
+
+def _asked(node: _Noted) -> ast.expr | ast.AugAssign:
+    """Return what a loop goes through, which until Python 3.13 it does at the place of the loop.
+
+    So too what an `if` asks, and what is raised.
+    """
     match node:
         case ast.For():
             return node.iter
+        case ast.If():
+            return node.test
+        case ast.Raise():
+            assert node.exc is not None, "one that has none is not noted"
+            return node.exc
         case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
             return node.generators[0].iter
     return node

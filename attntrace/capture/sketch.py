@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
-from torch import Tensor, nn
+from torch import Tensor, is_grad_enabled, nn
 
 from attntrace.analysis.probing import Sketch, Stroke
 from attntrace.capture.as_device import run_as
@@ -23,6 +23,7 @@ from attntrace.capture.hooks import ModuleWitness
 from attntrace.capture.inputs import named_inputs
 from attntrace.capture.ledger import Ledger
 from attntrace.capture.process import seldom_whole
+from attntrace.capture.shortcuts import SHORT
 from attntrace.capture.stopped import Stopped
 from attntrace.capture.storages import Storages
 from attntrace.capture.structure import tensors_in
@@ -158,7 +159,19 @@ class _NoStorages(Storages):
 
 
 class _Calls(CallWitness):
-    """Notes no place in the code."""
+    """Notes no place in the code, and takes shortcuts."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run the call, or what says its shape sooner."""
+        if not is_grad_enabled():
+            func = SHORT.get(func, func)
+        return super().__torch_function__(func, types, args, kwargs)
 
     def _sign(self, row: Row, start: int) -> None:
         del start

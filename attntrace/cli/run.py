@@ -7,7 +7,7 @@ import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -118,15 +118,31 @@ def _run(asked: _Asked) -> bool:
     except SettingsError as error:
         raise loaded.placed(error) from None
     except ForwardError as error:
-        _show(error.trace, asked)
         if _NO_GRAPH in error.brief and not loaded.spec.run.grad:
-            typer.echo("attntrace: note: code that runs backward needs --grad", err=True)
+            return _run(_with_grad(asked, "code that runs backward"))
+        _show(error.trace, asked)
         raise
+    if not loaded.spec.run.grad and _writes_parameters(trace):
+        return _run(_with_grad(asked, "code that writes into a parameter"))
     if asked.format != "json":
         check_patterns(trace.facts, asked.view)
     judged = None if budget is None else verdict(loaded, trace.facts, budget)
     _show(trace, asked, judged)
     return (judged is not None and judged.over) or (asked.strict and bool(trace.warnings))
+
+
+def _with_grad(asked: _Asked, why: str) -> _Asked:
+    """Return the same with --grad: only with it torch does, and refuses, what it does elsewhere."""
+    typer.echo(f"attntrace: note: {why} is run with --grad", err=True)
+    loaded: Any = asked.loaded
+    run = loaded.spec.run.model_copy(update={"grad": True})
+    return replace(asked, loaded=replace(loaded, spec=loaded.spec.model_copy(update={"run": run})))
+
+
+def _writes_parameters(trace: Trace) -> bool:
+    owned = {one.id for one in trace.facts.storages if one.owner == "parameter"}
+    rows = trace.facts.tensors
+    return any(one.origin == "in place" and one.storage_id in owned for one in rows)
 
 
 def _show(trace: Trace, asked: _Asked, judged: Verdict | None = None) -> None:

@@ -12,7 +12,7 @@ Mark = tuple[int, int]
 
 TRAPS = (
     "batch-attention", "batch-recurrence", "causal-offset", "heads-attention", "heads-view", "kv-lengths", "mask-fill",
-    "outer-broadcast", "softmax-axis", "tokens-view",
+    "one-key", "outer-broadcast", "softmax-axis", "tokens-view",
 )  # fmt: skip
 """The names of all traps."""
 
@@ -63,7 +63,8 @@ class Finding:
     """What is said of one line: where it is, what it was given, what is wrong, and what to do."""
 
     op: str | None
-    """The call as torch names it, or the module's type; None where no call of torch's is known."""
+    """The call as torch names it, or the module's type; "assert" or "raise" for a check of the
+    author's own; None where no call of torch's is known."""
     path: str
     """The module whose forward was running."""
     source: str | None

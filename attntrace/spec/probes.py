@@ -62,12 +62,14 @@ class Knobs:
         """All sizes, those first that others follow from."""
 
     def factors(self, turns: Mapping[str, int]) -> dict[str, int]:
-        """Return a prime for each of these knobs; at every second turn twice another, to be even."""
+        """Return a prime for each of these knobs; another for another turn."""
         sides = [name for sides in self.scales.values() for side in sides for name in side]
         often = sorted(self.names, key=sides.count, reverse=True)  # the smallest for most sizes
         places = {name: place for place, name in enumerate(often)}
         primes = {name: PRIMES[(places[name] + turn) % len(PRIMES)] for name, turn in turns.items()}
-        return {name: prime * (1 + turns[name] % 2) for name, prime in primes.items()}
+        if turns.get("chan", 0) % 2:  # not odd every time: PSA halves the width of a head
+            primes["chan"] *= 2
+        return primes
 
     def changed(self, factors: Mapping[str, int]) -> Spec | None:
         """Return the spec on meta with its knobs multiplied, None where the rules refuse it."""

@@ -143,7 +143,8 @@ def test_a_forward_that_raises_names_its_operands(call_main):
     assert line.strip().endswith("lambda self, q, k: q @ k)")
     assert line[mark.index("^") : mark.rindex("^") + 1] == "q @ k"
     assert [operand.split("cpu")[0] for operand in operands] == [
-        "  q  (13, 4, 100, 16)  float32  ", "  k  (13, 4, 100, 16)  float32  "
+        "  q  (13, 4, 100, 16)  (batch, heads, tokens, head_dim)  float32  ",
+        "  k  (13, 4, 100, 16)  (batch, heads, tokens, head_dim)  float32  ",
     ]  # fmt: skip
 
 

@@ -37,6 +37,7 @@ FLAGS = [
     "--output",
     "--columns",
     "--level",
+    "--axes",
     "--depth",
     "--only",
     "--min-size",

@@ -63,9 +63,9 @@ def test_the_table(invoke):
     )  # fmt: skip
     head, _, _, *rows = ended.out.splitlines()
     assert ended.code == 0
-    assert head.startswith("Block: dim 8 batch 2 | eval, no grad | cpu (")
+    assert head.startswith("Block: dim 8 batch 2 x.1 3 | eval, no grad | cpu (")
     assert [row.split("  ") for row in (" ".join(r.split()) for r in rows[:3])] == [
-        ["x (2, 3, 8) (batch, 3, dim)"], ["Block"], ["y (2, 3, 8)"],
+        ["x (2, 3, 8) (batch, x.1, dim)"], ["Block"], ["y (2, 3, 8) (batch, x.1, dim)"],
     ]  # fmt: skip
 
 
@@ -202,8 +202,8 @@ def test_a_yaml_file(invoke, here):
     )
     ended = invoke("run", "own.yaml", "--batch", 5, "--format", "json")
     facts = json.loads(ended.out)
-    assert facts["sizes"] == {"batch": 5}
-    assert facts["tensors"][0]["axes"] == ["batch", "3", "8"]
+    assert facts["sizes"] == {"batch": 5, "dim": 8, "x.1": 3}
+    assert facts["tensors"][0]["axes"] == ["batch", "x.1", "dim"]
     assert invoke("run", "own.yaml", "--show-config", "--seed", 3).out == (
         "target: my.py:Block  # file: own.yaml:1:1\n"
         "init:\n"
@@ -293,16 +293,30 @@ def test_torch_is_not_imported(args, process, here):
 
 
 def test_code_that_runs_backward(invoke, here):
-    """Without --grad torch refuses it, and the flag is said; with it, the step is followed."""
+    """Torch refuses it without a graph, so it is run with --grad, which is said."""
     (here / "step.py").write_text(
         "import torch\n\ndef make():\n    w = torch.nn.Linear(4, 4)\n"
         "    return lambda x: w(x).sum().backward(), (torch.ones(2, 4),)\n"
     )
     ended = invoke("run", "step.py:make")
-    assert ended.code == 3
-    assert "attntrace: note: code that runs backward needs --grad\n" in ended.err
+    assert ended.code == 0
+    assert ended.err == "attntrace: note: code that runs backward is run with --grad\n"
     ended = invoke("run", "step.py:make", "--grad")
     assert (ended.code, ended.err) == (0, "")
+
+
+def test_code_that_writes_into_a_parameter(invoke, here):
+    """Torch refuses it only where a graph is recorded, as it is wherever the model trains."""
+    (here / "leaf.py").write_text(
+        "import torch\n\nclass Scaled(torch.nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.scale = torch.nn.Parameter(torch.ones(4))\n\n"
+        "    def forward(self, x):\n        self.scale.mul_(0.9)\n        return x * self.scale\n\n"
+        "def make():\n    return Scaled(), (torch.ones(2, 4),)\n"
+    )
+    ended = invoke("run", "leaf.py:make")
+    assert ended.code == 3
+    assert "attntrace: note: code that writes into a parameter is run with --grad\n" in ended.err
+    assert "a parameter that requires grad" in ended.out + ended.err
 
 
 def test_what_only_a_target_has_without_one(invoke, here):

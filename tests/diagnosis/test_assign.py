@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.diagnosis.crashes import watched, zeros
+from tests.diagnosis.failing import watched, zeros
 
 
 @pytest.mark.parametrize(

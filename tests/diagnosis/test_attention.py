@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from attntrace.analysis.diagnosis import FailedCall, Given
 from attntrace.analysis.diagnosis.attention.dot_product import explain
-from tests.diagnosis.refused import offered, refused
+from tests.diagnosis.failing import offered, refused
 
 
 class Attend(nn.Module):

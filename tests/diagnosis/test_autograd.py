@@ -10,8 +10,7 @@ from torch import nn
 
 from attntrace.analysis.diagnosis import FailedCall, Given
 from attntrace.analysis.diagnosis.kinds.autograd import explain
-from tests.diagnosis.failing import Applied
-from tests.diagnosis.refused import refused
+from tests.diagnosis.failing import Applied, refused
 
 
 class Added(nn.Module):
@@ -186,6 +185,12 @@ CASES = {
         [tracked(4)],
         "requires_grad can be set only for a leaf, and y was computed by an operation.",
         "cut it from the graph: `y = y.detach()`",
+    ),
+    "a gradient of what was computed without": (
+        Applied(lambda x: torch.autograd.grad(x.detach().sum(), x)[0]),
+        [tracked(4)],
+        "`grad` needs an output that requires grad, and x.detach().sum() does not, though x does: gradients were off in between.",
+        "record gradients where x.detach().sum() is computed: `--grad` in a command, `with torch.enable_grad():` in the code, no torch.no_grad() around it",
     ),
     "what the output does not depend on": (
         Applied(lambda x, y: torch.autograd.grad((x * 2).sum(), [y])[0]),

@@ -8,8 +8,7 @@ from torch import nn
 
 from attntrace.analysis.diagnosis import FailedCall, Given
 from attntrace.analysis.diagnosis.kinds.device import explain
-from tests.diagnosis.failing import Applied
-from tests.diagnosis.refused import offered, refused
+from tests.diagnosis.failing import Applied, offered, refused
 
 
 class Positions(nn.Module):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.diagnosis.offered import Layered, failure
+from tests.diagnosis.failing import Layered, failure
 
 CASES = {
     "a softmax over keys that are not there": (
@@ -91,6 +91,12 @@ CASES = {
         [(3, 8, 9)],
         "`x.permute(0, 2, 3, 1)` orders 4 axes, (0, 2, 3, 1), but x has 3 axes: (3, 8, 9).",
         ["x.unsqueeze(0).permute(0, 2, 3, 1)", "x.permute(1, 2, 0)"],
+    ),
+    "a map whose places were made one axis": (
+        lambda tokens: tokens.permute(0, 2, 3, 1),
+        [(4, 8, 9)],
+        "`tokens.permute(0, 2, 3, 1)` orders 4 axes, (0, 2, 3, 1), but tokens has 3 axes: (4, 8, 9).",
+        ["tokens.permute(0, 2, 1)", "tokens.unsqueeze(0).permute(0, 2, 3, 1)", "tokens.permute(1, 2, 0)"],
     ),
     "a permutation without the batch": (
         lambda x: x.permute(1, 2, 0),

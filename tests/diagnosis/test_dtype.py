@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from tests.diagnosis.failing import Applied, Layered
-from tests.diagnosis.refused import offered, refused
+from tests.diagnosis.failing import Applied, Layered, offered, refused
 
 FLOATS = torch.zeros(3, 4)
 SHORT = FLOATS.bfloat16()
@@ -68,6 +67,12 @@ CASES = {
         [torch.ones(1, 3, 8, 8, dtype=torch.uint8)],
         "`conv2d` needs tensors of one dtype, and x is uint8 where self.fc.weight is float32.",
         "cast x: `x.float()`",
+    ),
+    "weights of whole numbers": (
+        Applied(lambda x, quantised: F.linear(x, quantised)),
+        [FLOATS, torch.ones(5, 4, dtype=torch.int8)],
+        "`linear` needs tensors of one dtype, and quantised is int8 where x is float32.",
+        "cast quantised to float32: `quantised.to(x.dtype)`",
     ),
     "complex numbers into a linear layer": (
         Layered(nn.Linear(4, 5)),
@@ -192,8 +197,8 @@ CASES = {
     "more than half holds": (
         lambda scores, mask: scores.masked_fill(mask, -1e9),
         [FLOATS.half(), TRUTHS],
-        "`masked_fill` writes -1e+09 into scores, float16, which goes to 65504.0 alone.",
-        "fill with what the format holds, -65504.0: `torch.finfo(scores.dtype).min`",
+        "`masked_fill` writes -1e+09 into scores, float16, whose largest number is 65504.",
+        "fill with what the format holds, -65504: `torch.finfo(scores.dtype).min`",
     ),
     "infinity among whole numbers": (
         lambda scores, mask: scores.masked_fill(mask, float("-inf")),

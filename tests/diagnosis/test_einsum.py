@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.diagnosis.offered import failure
+from tests.diagnosis.failing import failure
 
 CASES = {
     "values of another length": (
@@ -18,6 +18,18 @@ CASES = {
             "keys and values must have the same length (l is 7 in attention, 5 in v): take both from one sequence, and check the order of the arguments, as query, key and value may be swapped"
         ],
     ),
+    "heads that are not split off": (
+        lambda q, k: torch.einsum("bnhd,bnhdw->bnhw", q, k),
+        [(3, 18, 32), (3, 18, 4, 8, 5)],
+        '`"bnhd"` names 4 axes, but q has 3: (3, 18, 32).',
+        ['torch.einsum("bnhd,bnhdw->bnhw", q.unflatten(2, (4, 8)), k)'],
+    ),
+    "heads that are not split off, of an unknown width": (
+        lambda q, w: torch.einsum("bhqk,bkhd->bqhd", q, w),
+        [(3, 4, 18, 18), (3, 18, 32)],
+        '`"bkhd"` names 4 axes, but w has 3: (3, 18, 32).',
+        ['torch.einsum("bhqk,bkhd->bqhd", q, w.unflatten(2, (4, 8)))'],
+    ),
     "keys whose heads come first": (
         lambda q, k: torch.einsum("bhqd,bkhd->bhqk", q, k),
         [(2, 4, 10, 16), (2, 4, 12, 16)],
@@ -25,6 +37,14 @@ CASES = {
         [
             'torch.einsum("bhqd,bkhd->bhqk", q, k.transpose(1, 2))',
             'torch.einsum("bhqd,bhkd->bhqk", q, k)',
+        ],
+    ),
+    "a table as wide as all heads": (
+        lambda q, table: torch.einsum("bhid,xyd->bhixy", q, table),
+        [(2, 3, 25, 12), (5, 5, 36)],
+        'The axis d of `"bhid,xyd->bhixy"` is 12 in q (the last size of q) but 36 in table (the last size of table).',
+        [
+            "build q and table with one width (d is 12 in q, 36 in table; 36 = 12*3 looks like the whole width, 12 like head_dim)"
         ],
     ),
     "widths that differ": (

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.diagnosis.offered import failure
+from tests.diagnosis.failing import failure
 
 CASES = {
     "a mask of keys": (

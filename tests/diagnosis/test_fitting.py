@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from attntrace.analysis.diagnosis import FailedCall, Given
 from attntrace.analysis.diagnosis.families import explained
 from attntrace.analysis.diagnosis.fitting import broadcast, join, placing
-from attntrace.analysis.diagnosis.fitting.changed import Changed, clashes, grid, placements, squared
-from attntrace.analysis.diagnosis.fitting.changed import broadcast as broadcast_of
+from attntrace.analysis.diagnosis.fitting.changed import Changed
 from attntrace.analysis.diagnosis.fitting.pair import paired
+from attntrace.analysis.diagnosis.shapes import broadcast as broadcast_of
+from attntrace.analysis.diagnosis.shapes import clashes, grid, placements, squared
 
 derandomized = settings(deadline=None, derandomize=True, database=None, max_examples=150)
 SHAPES = st.lists(st.sampled_from([1, 2, 3, 4, 10, 12, 49, 50]), min_size=1, max_size=4).map(tuple)

@@ -156,7 +156,7 @@ def test_a_recurrent_layer_says_whose_double_it_made():
 
     trail = followed(Reader(), X)
     assert (trail.setting, trail.value) == ("hidden_size", 7)
-    assert said(trail)[-1] == "`lstm` made it: 14 of hidden_size=7."
+    assert said(trail)[-1] == "`lstm` made it: 14 = 2 * 7, both directions of hidden_size=7."
 
 
 def test_the_weight_of_a_function_is_no_setting():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.diagnosis.offered import Layered, failure
+from tests.diagnosis.failing import Layered, failure
 
 CASES = {
     "a layer for one channel, an image of three": (
@@ -115,8 +115,8 @@ CASES = {
         [(2, 1, 8, 8)],
         "`1` takes in_features=576, but the last size of 0 is 6, and 576 = 96*6.",
         [
-            "flatten 0 from axis 1 on, 16*6*6 = 576, with an `nn.Flatten(1)` before `1`: `(0).flatten(1)`",
-            "1 = nn.Linear(6, 10)",
+            "flatten 0 from axis 1 on, 16*6*6 = 576, with an `nn.Flatten(1)` before `1`",
+            "build `1` with in_features=6: `nn.Linear(6, 10)`",
         ],
     ),
     "an image that was not pooled": (

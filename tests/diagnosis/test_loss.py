@@ -8,7 +8,7 @@ from torch import nn, rand
 
 from attntrace.analysis.diagnosis import FailedCall, Given
 from attntrace.analysis.diagnosis.layers.loss import explain
-from tests.diagnosis.one_line import Case, check, ids
+from tests.diagnosis.failing import Case, ids, likeliest
 
 CASES = [
     Case(
@@ -299,7 +299,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=repr)
 def test_a_failure_and_its_likeliest_fix(case):
     """The rule names both numbers, the likeliest fix comes first, and what is offered runs."""
-    check(case)
+    assert likeliest(case) == (case.rule, case.fix)
 
 
 def test_numbers_that_are_no_probabilities():

@@ -9,7 +9,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.diagnosis.offered import failure
+from tests.diagnosis.failing import failure
 
 CASES = {
     "keys that are not transposed": (
@@ -59,6 +59,22 @@ CASES = {
         [(2, 8, 10, 32), (2, 8, 12, 16)],
         "`q @ k.transpose(-2, -1)` needs the last size of q, 32, to equal the second-last size of k.transpose(-2, -1), 16.",
         ["project q and k to one head_dim: the last size of q is 32, that of k is 16"],
+    ),
+    "features of two towers": (
+        lambda image, text: image * 2 @ text.t(),
+        [(6, 32), (6, 40)],
+        "`image * 2 @ text.t()` needs the last size of image * 2, 32, to equal the second-last size of text.t(), 40.",
+        [
+            "project image * 2 and text to one width: the last size of image * 2 is 32, that of text is 40, nn.Linear(40, 32) for text"
+        ],
+    ),
+    "a memory of both directions": (
+        lambda output, memory: torch.bmm(output, memory.transpose(1, 2)),
+        [(4, 6, 20), (4, 11, 40)],
+        "`torch.bmm(output, memory.transpose(1, 2))` needs the last size of output, 20, to equal the second-last size of memory.transpose(1, 2), 40.",
+        [
+            "project output and memory to one width: the last size of output is 20, that of memory is 40, nn.Linear(40, 20) for memory, or add the two directions of a bidirectional RNN"
+        ],
     ),
     "as many values as queries": (
         lambda attn, v: attn @ v,

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.diagnosis.refused import offered, refused
+from tests.diagnosis.failing import offered, refused
 
 
 class Attention(nn.Module):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from tests.diagnosis.refused import offered, refused
+from tests.diagnosis.failing import offered, refused
 
 
 class Recurrent(nn.Module):

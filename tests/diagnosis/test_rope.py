@@ -5,15 +5,25 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.diagnosis.crashes import watched, zeros
-
-
-def case(title, forward, args, kept, *said):
-    """Return a failing forward, and the rule, the first fix and its code."""
-    return pytest.param(forward, args, kept, said, id=title)
-
+from tests.diagnosis.failing import case, watched, zeros
 
 FAILING = [
+    case(
+        "one value for each pair, with axes of 1 as a mask has",
+        lambda self, q: q * self.cos[None, None],
+        (zeros(2, 4, 12, 16),),
+        {"cos": zeros(12, 8)},
+        (
+            "`q * self.cos[None, None]` needs dim 3 of q, 16, to equal dim 3 of self.cos[None, "
+            "None], 8, unless one is 1: q (2, 4, 12, 16) and self.cos[None, None] (1, 1, 12, 8)."
+        ),
+        (
+            "self.cos[None, None] has one value for each pair, 16 = 2*8: repeat it to head_dim, "
+            "`torch.cat([self.cos[None, None], self.cos[None, None]], dim=-1)` (or "
+            "repeat_interleave(2, dim=-1) where pairs are neighbours)"
+        ),
+        "q * torch.cat([self.cos[None, None], self.cos[None, None]], dim=-1)",
+    ),
     case(
         "as many positions as heads",
         lambda self, q: q * self.cos[: q.shape[1]],
@@ -213,7 +223,4 @@ FAILING = [
 @pytest.mark.parametrize(("forward", "args", "kept", "said"), FAILING)
 def test_what_is_said(forward, args, kept, said):
     """The rule, the likeliest fix and its code are these, whole; the fix was tried."""
-    found = watched(forward, *args, **kept)
-    assert (found.rule, *found.fixes[:1], *found.codes[:1]) == tuple(
-        part for part in said if part != ()
-    )
+    assert watched(forward, *args, **kept).first == said

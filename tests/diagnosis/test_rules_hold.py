@@ -15,7 +15,7 @@ from attntrace.analysis.diagnosis.indexing.index import explain as explain_index
 from attntrace.analysis.diagnosis.layers.conv import explain as explain_conv
 from attntrace.analysis.diagnosis.layers.loss import explain as explain_loss
 from attntrace.analysis.diagnosis.layers.norm import explain as explain_norm
-from tests.diagnosis.one_line import ids
+from tests.diagnosis.failing import ids
 
 many = settings(
     deadline=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tests.diagnosis.crashes import crashing, zeros
+from tests.diagnosis.failing import crashing, zeros
 
 
 def of_map(self, fmap):
@@ -173,4 +173,7 @@ def test_parts_of_a_shape():
         high, wide = x.shape[1:]  # noqa: RUF059
 
     found = crashing(forward, torch.zeros(3, 10, 16, 4))
-    assert found.rule == "2 names (high, wide) take 2 sizes, and there are 3: (10, 16, 4)."
+    assert found.rule == (
+        "2 names (high, wide) take 2 sizes, and `x.shape[1:]` of x (3, 10, 16, 4) has 3: "
+        "(10, 16, 4)."
+    )

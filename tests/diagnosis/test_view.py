@@ -9,7 +9,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.diagnosis.offered import failure
+from tests.diagnosis.failing import failure
 
 CASES = {
     "heads that do not divide": (
@@ -94,13 +94,19 @@ CASES = {
         lambda x: x.view(2, 9, 7, 9, 7, 96),
         [(2, 64, 64, 96)],
         "`x.view(2, 9, 7, 9, 7, 96)` asks for 2*9*7*9*7*96 = 762048 elements, but x has 2*64*64*96 = 786432: sizes 64*64 = 4096 are left where 9*7*9*7 = 3969 is asked for, and 64 = 7*9 + 1.",
-        ["x.view(2, 8, 8, 8, 8, 96)", "pad 64 to 70 with F.pad, a multiple of 7"],
+        [
+            "x.view(2, 8, 8, 8, 8, 96)",
+            "pad 64 to 70, a multiple of 7, with F.pad first: `F.pad(x, (0, 0, 0, 6, 0, 6))`",
+        ],
     ),
     "patches that do not divide": (
         lambda x: x.reshape(2, 3, 1, 16, 2, 16),
         [(2, 3, 30, 40)],
         "`x.reshape(2, 3, 1, 16, 2, 16)` asks for 2*3*1*16*2*16 = 3072 elements, but x has 2*3*30*40 = 7200: sizes 30*40 = 1200 are left where 1*16*2*16 = 512 is asked for, and 30 = 16*1 + 14.",
-        ["x.reshape(2, 3, 6, 5, 8, 5)", "pad 30 to 32 with F.pad, a multiple of 16"],
+        [
+            "x.reshape(2, 3, 6, 5, 8, 5)",
+            "pad 30 to 32, a multiple of 16, with F.pad first: `F.pad(x, (0, 8, 0, 2))`",
+        ],
     ),
     "pairs of an odd width": (
         lambda x: x.reshape(2, 12, -1, 2),
@@ -135,7 +141,7 @@ CASES = {
     "a float": (
         lambda x: x.view(2, 12, 4, x.shape[-1] / 4),
         [(2, 12, 64)],
-        "`x.view(2, 12, 4, x.shape[-1] / 4)` takes whole numbers as sizes, but size 3 is 16.0, a float, of `x.shape[-1] / 4`.",
+        "`x.view(2, 12, 4, x.shape[-1] / 4)` takes whole numbers, and `x.shape[-1] / 4` is the float 16.0.",
         ["x.view(2, 12, 4, x.shape[-1] // 4)"],
     ),
     "two open sizes": (

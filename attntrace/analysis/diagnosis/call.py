@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from attntrace.record import Shape
+from attntrace.analysis.diagnosis.python.facts import About
+from attntrace.record import Shape, Step
 
 Key = int | str
 """Which argument: its place in order, or its keyword."""
@@ -78,7 +79,8 @@ class FailedCall:
 
     Inside a module of torch's own the function below it ("linear", "layer_norm", "embedding",
     "conv2d"), with its weight and bias as `Given`; the type's name ("LSTM", "MultiheadAttention")
-    where the module refused before any function. "unpack" for `a, b = x`; "" for code that is no
+    where the module refused before any function. "unpack" for `a, b = x`; "assert" and "raise"
+    for a check, (tensor, dim, sign, number) where it compares a size; "" for code that is no
     call of torch's.
     """
     args: tuple[Any, ...] = ()
@@ -92,6 +94,10 @@ class FailedCall:
     """The module of torch's that the call is, or is inside of."""
     error: str = "RuntimeError"
     message: str = ""
+    about: About | None = None
+    """What else is known, where plain Python refused: no tensor, an argument, a name, a check."""
+    origin: tuple[Step, ...] = ()
+    """The lines that made what is wrong, where they are known already."""
 
     def __getitem__(self, key: Key) -> Any:
         """Return an argument by place or keyword; None if it was not given."""
@@ -151,11 +157,11 @@ def given_in(value: Any) -> Iterator[Given]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Culprit:
-    """A size that does not fit: where it is, so that it can be followed to where it was set."""
+    """A size, or a number of axes, that does not fit: where it is, so that it can be followed to where it was set."""
 
     tensor: Given
-    dim: int
-    """Counted from the front, 0 to rank - 1."""
+    dim: int | None
+    """Counted from the front, 0 to rank - 1; None where it is the number of axes that is wrong."""
     setting: str | None = None
     """Of a parameter: the constructor argument of its module that sets this size, "in_features"."""
 

@@ -22,6 +22,8 @@ class Hop:
     """The argument of the module's constructor that sets it."""
     value: int | None = None
     """What that argument is, if not the size itself."""
+    parameter: str | None = None
+    """The path of the parameter that the call took it from."""
     is_move: bool = False
     """Whether the size was only carried to another axis."""
     among: tuple[int, ...] = ()
@@ -52,7 +54,9 @@ def came_in(row: TensorRecord, dim: int) -> Hop:
 
 def set_here(row: TensorRecord, dim: int) -> Hop:
     """Return that nothing is known before this row."""
-    return Hop(said=f"`{row.op}` gave {named(row)} as {row.shape}, {_at(row, dim)}.")
+    if len(row.name) > _LONGEST_NAME:
+        return Hop(said=f"`{row.op}` made {row.shape}, {_at(row, dim)}.")
+    return Hop(said=f"`{row.op}` gave `{row.name}` as {row.shape}, {_at(row, dim)}.")
 
 
 def through(one: TensorRecord, dim: int) -> Hop:
@@ -89,7 +93,9 @@ def built(row: TensorRecord, dim: int, setting: str, value: int | None = None) -
     here = size(row, dim)
     if "hook" not in row.seen_by:
         return Hop(said=f"`{row.op}` made {_at(row, dim)}: its weight has {here}.")
-    of = f"{setting}={here}" if value in (None, here) else f"{here} of {setting}={value}"
+    of = f"{setting}={here}"
+    if value not in (None, here):
+        of = f"{here} = {here // value} * {value}, both directions of {setting}={value}"
     return Hop(said=f"`{row.path}` made it: {of}.", setting=setting, value=value)
 
 

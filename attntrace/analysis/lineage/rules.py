@@ -25,6 +25,10 @@ from attntrace.record import TensorRecord
 Given: TypeAlias = list[TensorRecord]
 """The rows among the arguments of a call; parameters have none."""
 Rule = Callable[[TensorRecord, Given, int], Hop | None]
+_OWN = re.compile(r"(?:@|matmul\(.*,|mm\(.*,)\s*self\.([\w.]+)(?![\w.(])")
+"""The right side of a product that is an attribute of the module."""
+_INDEX = re.compile(r"\[self\.([\w.]+)\]")
+"""An index that is an attribute of the module, alone in its brackets."""
 _EQUATION = re.compile(r"""["']([A-Za-z., ]*->[A-Za-z. ]*)["']""")
 
 
@@ -37,6 +41,8 @@ def hop(row: TensorRecord, given: Given, dim: int) -> Hop:
         found = _RULES[row.op](row, given, dim) if given else None
     elif row.origin == "view" and base is not None:
         found = viewed(base, row, dim)
+    elif row.op == "getitem":
+        found = _indexed(row, given, dim) or _handed_on(row, given, dim)
     else:
         found = _handed_on(row, given, dim)
     return found or set_here(row, dim)
@@ -48,6 +54,21 @@ def _handed_on(row: TensorRecord, given: Given, dim: int) -> Hop | None:
         return None
     places = ((one, aligned(shape_of(one), shape_of(row), dim)) for one in given)
     return next((through(one, at) for one, at in places if at is not None), None)
+
+
+def _indexed(row: TensorRecord, given: Given, dim: int) -> Hop | None:
+    """Follow a size through x[index], which has the shape of the index first."""
+    wholes = [one for one in given if one.dtype.startswith("int") and shape_of(one)]
+    for one in wholes:
+        rank = len(shape_of(one))
+        if dim < rank and shape_of(row)[:rank] == shape_of(one):
+            return through(one, dim)
+    own = _INDEX.findall(row.line or "")
+    if wholes or len(own) != 1 or dim:
+        return None
+    path = f"{row.path}.{own[0]}".removeprefix(".")
+    said = f"`{row.op}` with the index `self.{own[0]}` made {size(row, dim)} at axis {dim}."
+    return Hop(said=said, parameter=path)
 
 
 def _first(row: TensorRecord, given: Given, dim: int) -> Hop | None:
@@ -130,7 +151,13 @@ def _multiplied(row: TensorRecord, given: Given, dim: int) -> Hop | None:
     if dim < len(out) - 2:
         return _handed_on(_batch(row), [_batch(left), _batch(right)], dim)
     if len(given) == 1 and dim == len(out) - 1 and shape_of(left)[:-1] == out[:-1]:
-        return Hop(said=f"`{row.op}` of {named(left)} made {out[dim]}, the last size of the other.")
+        other = _OWN.search(row.line or "")
+        if other is None:
+            said = f"`{row.op}` of {named(left)} made {out[dim]}, the last size of the other."
+            return Hop(said=said)
+        path = f"{row.path}.{other[1]}".removeprefix(".")
+        said = f"`{row.op}` with `self.{other[1]}` made {out[dim]}, the last size of that."
+        return Hop(said=said, parameter=path)
     one, end = (right, -1) if dim == len(out) - 1 else (left, -2)
     at = len(shape_of(one)) + end
     return through(one, at) if size(one, at) == out[dim] else None

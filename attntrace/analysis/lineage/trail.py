@@ -32,6 +32,10 @@ class Trail:
     module_path: str | None = None
     setting: str | None = None
     parameter: str | None = None
+    dim: int = 0
+    """Which axis of that it is."""
+    path: str = ""
+    """The module whose forward was running where it ends."""
     value: int
     """The size where the trail ends: of 50 = 1 + 49 followed to the 49, that is 49."""
 
@@ -93,9 +97,11 @@ def _ended(
     storages: Sequence[StorageRecord],
 ) -> Trail:
     value = row.shape[dim] if row.shape else 0
-    trail = Trail(steps=steps, value=last.value or value)
+    trail = Trail(steps=steps, dim=dim, path=row.path, value=last.value or value)
     if last.setting:
         return replace(trail, module_path=row.path, setting=last.setting)
+    if last.parameter:
+        return replace(trail, parameter=last.parameter, dim=-1)
     owner = next((kept for kept in storages if kept.id == row.storage_id), None)
     is_repeated = row.stride is not None and row.stride[dim] == 0 and value > 1
     if row.inputs or is_repeated or owner is None or owner.owner not in _KEPT:

@@ -28,7 +28,9 @@ def _written(rows: Sequence[TensorRecord], shape: str, op: str) -> Iterator[Step
         if row.origin != "in place" or row.alias_of is None or str([*(row.shape or ())]) != shape:
             continue
         made = rows[row.alias_of]
-        if not op or op.strip("_").startswith(made.op.strip("_")) or made.op in op:
+        by = re.sub(r"^i(?=add|sub|mul|div|truediv|pow)|true", "", row.op.strip("_"))
+        # what was written into is of the op that wrote, once it did
+        if not op or op.strip("_").startswith((made.op.strip("_"), by)) or made.op in op:
             yield Step(
                 said=f"`{row.op}` wrote in place into {made.name} of `{made.op}`.",
                 source=row.source,

@@ -15,6 +15,7 @@ from attntrace.analysis.traps.heads import heads_view, tokens_view
 from attntrace.analysis.traps.lengths import causal_offset, kv_lengths
 from attntrace.analysis.traps.masks import mask_fill
 from attntrace.analysis.traps.outer import outer_broadcast
+from attntrace.analysis.traps.single import one_key
 from attntrace.analysis.traps.softmax import softmax_axis
 from attntrace.record import Trace, Trap
 
@@ -24,6 +25,7 @@ FINDERS: tuple[Callable[[Flow], Iterator[Trap]], ...] = (
     outer_broadcast,
     causal_offset,
     kv_lengths,
+    one_key,
     heads_attention,
     heads_view,
     tokens_view,

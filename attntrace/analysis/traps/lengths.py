@@ -22,10 +22,10 @@ _MASKING = ("masked_fill", "masked_fill_", "where", "add", "iadd", "scaled_dot_p
 
 def causal_offset(flow: Flow) -> Iterator[Trap]:
     """Yield the calls with a causal mask at the top left, and fewer queries than keys."""
-    for call, row, (q, k, _) in _calls(flow):
+    for call, row, (q, k, _) in calls_of(flow):
         queries, keys = q[-2], k[-2]
         if call.is_causal and queries < keys:
-            operands = _operands(flow, row, (q, k))
+            operands = operands_of(flow, row, (q, k))
             names = " and ".join(map(called, operands[:2]))
             yield trap(CAUSAL, row, operands, f"is_causal=True {_hides(names, queries, keys)}", [
                 *([Fix(said="leave is_causal out: one query that comes last sees every key",
@@ -58,9 +58,9 @@ def _from_below(queries: int, keys: int) -> Fix:
 
 def kv_lengths(flow: Flow) -> Iterator[Trap]:
     """Yield the calls whose keys and values differ in length: the kernel of the CPU does not look."""
-    for _, row, (q, k, v) in _calls(flow):
+    for _, row, (q, k, v) in calls_of(flow):
         if k[-2] != v[-2]:
-            operands = _operands(flow, row, (q, k, v))
+            operands = operands_of(flow, row, (q, k, v))
             rule = (
                 f"k has {k[-2]} keys and v has {v[-2]} values: each key needs its value, and the CPU "
                 f"kernel does not check, it reads {v[-2]} of each"
@@ -97,9 +97,10 @@ def _spread(product: Product) -> Iterator[Trap]:
             yield trap(LENGTHS, product.row, [product.left, product.right], rule, [ORDER])
 
 
-def _calls(
+def calls_of(
     flow: Flow,
 ) -> Iterator[tuple[AttentionRecord, TensorRecord, tuple[Shape, Shape, Shape]]]:
+    """Yield the attention of a forward with its row and the shapes of q, k and v."""
     for call in flow.trace.attention:
         if call.shapes is not None and call.row is not None:
             row = flow.row(call.row)
@@ -107,7 +108,7 @@ def _calls(
                 yield call, row, call.shapes
 
 
-def _operands(flow: Flow, row: TensorRecord, wanted: tuple[Shape, ...]) -> list[TensorRecord]:
+def operands_of(flow: Flow, row: TensorRecord, wanted: tuple[Shape, ...]) -> list[TensorRecord]:
     """Return the rows of those shapes among what a call took, in order."""
     left = flow.inputs(row)
     found = []

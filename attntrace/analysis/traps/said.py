@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from attntrace.analysis.traps.spoken import said as in_words
+from attntrace.analysis.traps.spoken import spoken
 from attntrace.record import Fix, Operand, TensorRecord, Trap
 
 
@@ -14,7 +17,13 @@ def trap(
     rule: str,
     fixes: Sequence[Fix],
 ) -> Trap:
-    """Return the warning that the call of a row deserves."""
+    """Return the warning that the call of a row deserves, in the words of its line."""
+    names = spoken(row, list({one.index: one for one in operands}.values()))
+    fixes = [
+        replace(fix, said=in_words(fix.said, names), code=fix.code and in_words(fix.code, names))
+        for fix in fixes
+    ]
+    given = [operand(one) for one in {one.index: one for one in operands}.values()]
     return Trap(
         name=name,
         row=row.index,
@@ -22,8 +31,8 @@ def trap(
         path=row.path,
         source=row.source,
         line=row.line,
-        operands=tuple(operand(one) for one in {one.index: one for one in operands}.values()),
-        rule=rule,
+        operands=tuple(replace(one, name=names.get(one.name, one.name)) for one in given),
+        rule=in_words(rule, names),
         fixes=tuple(fixes),
     )
 

@@ -11,6 +11,7 @@ from attntrace.analysis.diagnosis import FailedCall, Given
 from attntrace.capture.failed.again import runs
 from attntrace.capture.failed.crashed import Crash
 from attntrace.capture.failed.diagnose import Candidate, diagnosis
+from attntrace.capture.failed.frames import Frames
 from attntrace.capture.failed.inside import calls_of
 from attntrace.capture.failed.origin import Around
 from attntrace.capture.failed.swapped import swapped
@@ -30,13 +31,13 @@ def diagnosed(error: BaseException, crash: Crash, rerun: Trace | None = None) ->
     with unwatched():  # a session may be open, and what is tried is no part of it
         found = diagnosis(error, [Candidate(call, crash.function)], place, around)
     with suppress(Exception):
-        return with_swapped(found, crash)
+        return with_swapped(found, crash.frames)
     return found
 
 
-def with_swapped(found: Diagnosis, crash: Crash) -> Diagnosis:
+def with_swapped(found: Diagnosis, frames: Frames) -> Diagnosis:
     """Return a diagnosis with the call above that hands over its arguments in another order."""
-    crossed = swapped(crash.frames)
+    crossed = swapped(frames)
     if crossed is None:
         return found
     works = runs(crossed.call) if crossed.call is not None else None

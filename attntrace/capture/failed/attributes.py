@@ -27,6 +27,18 @@ def sizes_of(call: FailedCall, root: nn.Module | None, path: str) -> Iterator[St
                 yield from steps_of(made, own[1], size, path or type(root).__name__, made)
 
 
+def size_on(line: str, size: int, root: nn.Module | None, path: str) -> Iterator[Step]:
+    """Yield the lines that set the only `self.name` on a line that is a number of that size."""
+    live = root.get_submodule(path) if root is not None else None
+    if live is None or size < 2:
+        return
+    own = vars(live)
+    names = [one for one in dict.fromkeys(_OWN.findall(line)) if own.get(one) == size]
+    made = _made(root, path, names[0]) if len(names) == 1 and type(own[names[0]]) is int else None
+    if made is not None and agrees(made, size):
+        yield from steps_of(made, names[0], size, path or type(root).__name__, made)
+
+
 def left_behind(line: str, root: nn.Module | None, path: str) -> Iterator[Step]:
     """Yield the lines that made the plain tensors a line reads, which `model.to(...)` leaves."""
     for name in dict.fromkeys(_OWN.findall(line)):

@@ -7,6 +7,7 @@ number that it does not have. Nothing here raises, and no code of the author's r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,6 +63,42 @@ def parameter_set_by(
         return ()
 
 
+def made_by(root: nn.Module, path: str) -> tuple[Step, ...]:
+    """Return the line that made a parameter or buffer of the author's.
+
+    Of torch's modules only one is told of that is not of the number format that most of the model has.
+    """
+    owner, _, name = path.rpartition(".")
+    try:
+        live, built = root.get_submodule(owner), built_at(root, owner)
+        made = attributes(built).get(name) if built is not None else None
+        tensor = held(live, name)
+        if constructor_settings(live):
+            return _unlike_most(root, path, tensor, built)
+        if made is None or made.place is None:
+            return ()
+        is_plain = not isinstance(tensor, Tensor)
+        what = "" if is_plain else f" {tuple(tensor.shape)} {str(tensor.dtype).partition('.')[2]}"
+        said = f"`{path}`{what} is made here."
+        return (Step(said=said, source=made.place.source, line=made.place.text),)
+    except Exception:  # noqa: BLE001 - as above
+        return ()
+
+
+def _unlike_most(
+    root: nn.Module, path: str, tensor: Tensor, built: Built | None
+) -> tuple[Step, ...]:
+    formats = Counter(parameter.dtype for parameter in root.parameters())
+    most, count = formats.most_common(1)[0]
+    if tensor.dtype == most:
+        return ()
+    names = [str(one).partition(".")[2] for one in (tensor.dtype, most)]
+    said = f"`{path}` is {names[0]}, where {count} of the model's {formats.total()} parameters are "
+    place = built.made.place if built is not None else None
+    source, line = (place.source, place.text) if place is not None else (None, None)
+    return (Step(said=f"{said}{names[1]}.", source=source, line=line),)
+
+
 def _set_by(root: nn.Module, path: str, setting: str, value: int) -> Iterator[Step]:
     built = built_at(root, path)
     if built is None:
@@ -82,6 +119,7 @@ def _parameter_set_by(root: nn.Module, path: str, dim: int, value: int) -> Itera
         if shape.count(value) != 1:
             return
         dim = shape.index(value)
+    dim %= len(shape)
     settings = constructor_settings(live)
     if settings:
         kind = type(live).__name__.rstrip("d123").removeprefix("NonDynamicallyQuantizable")
@@ -91,6 +129,7 @@ def _parameter_set_by(root: nn.Module, path: str, dim: int, value: int) -> Itera
         return
     made = attributes(built).get(name) if built is not None else None
     if made is None or not isinstance(made.what, Sizes) or len(made.what.sizes) != len(shape):
+        yield from made_by(root, path)
         return
     size = made.what.sizes[dim]
     if agrees(size, value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,13 +21,18 @@ from attntrace.capture.failed.given import described, given
 from attntrace.capture.failed.inside import Handed, calls_of, handed_on, inner, telling
 from attntrace.capture.failed.on_meta import is_function, is_torchs
 from attntrace.capture.failed.operators import operator, shape_of, stored, taken_apart
+from attntrace.capture.failed.python.converting import converted
+from attntrace.capture.failed.python.raised import Raised
+from attntrace.capture.failed.python.refused import with_about
 from attntrace.capture.failed.reading import Bound, Unknown
+from attntrace.capture.failed.running import modules
 from attntrace.capture.failed.settings import constructor_settings, torch_class
 from attntrace.capture.failed.written import Written, instruction, written
 from attntrace.capture.fence import unwatched
 from attntrace.capture.source import node_at
 from attntrace.errors import said
 
+_LOOKED: dict[str, Callable[..., Any]] = {"bool": bool, "iter": iter}
 Describe = Callable[[Tensor, str], Given]
 """Describes a tensor under a name, as `given` does."""
 
@@ -60,43 +66,15 @@ def crashed(error: BaseException, describe: Describe = given) -> Crash | None:
     here = frames.innermost
     if here is None:
         return None
-    root, path, paths = _modules(frames)
+    root, path, paths = modules(frames)
     reading = _Reading(frames, here, describe, paths)
     with warnings.catch_warnings(), unwatched():
         warnings.simplefilter("ignore")
         call, function, source = reading.read()
+        with suppress(Exception):
+            call, function = reading.refused(error, call, function)
     call = replace(call, error=type(error).__name__, message=said(error))
     return Crash(frames, call, function, source, root, path)
-
-
-def _modules(frames: Frames) -> tuple[nn.Module | None, str, dict[int, str]]:
-    """Return the outermost module, the path of the author's innermost, and all paths in it."""
-    running = [
-        level.frame.f_locals["self"]
-        for level in frames.levels
-        if isinstance(level.frame.f_locals.get("self"), nn.Module)
-        and level.site.code.co_name in ("forward", "_call_impl", "_wrapped_call_impl")
-    ]
-    if not running:
-        return None, "", {}
-    paths = dict[int, str]()
-    _note_paths(running[0], "", paths)
-    own = [module for module in running if torch_class(module) is None]
-    return running[0], paths.get(id(own[-1]) if own else 0, ""), paths
-
-
-def _note_paths(module: nn.Module, prefix: str, paths: dict[int, str]) -> None:
-    """Note the path of each module, parameter and buffer, without asking the author's classes."""
-    if id(module) in paths:
-        return
-    paths[id(module)] = prefix.removesuffix(".")
-    own = vars(module)
-    for name, held in (*own["_parameters"].items(), *own["_buffers"].items()):
-        if held is not None:
-            paths.setdefault(id(held), prefix + name)
-    for name, part in own["_modules"].items():
-        if part is not None:
-            _note_paths(part, f"{prefix}{name}.", paths)
 
 
 Told = tuple[FailedCall, Callable[..., Any] | None, Written]
@@ -124,7 +102,24 @@ class _Reading:
         source = written(site)
         if step.startswith("UNPACK_"):
             return self._unpacked(source), None, source
-        return self._of_operator(node, step, source), None, source
+        call = self._of_operator(node, step, source)
+        return call, _LOOKED.get(call.op), source
+
+    def refused(
+        self, error: BaseException, call: FailedCall, function: Callable[..., Any] | None
+    ) -> tuple[FailedCall, Callable[..., Any] | None]:
+        """Return a call with what is known of it where plain Python refused, and what to try."""
+        found = node_at(self._here.site)
+        if found is None:
+            return call, function
+        raised = Raised(
+            error, self._here, *found, self._values, self._value_as, self._frames.below,
+            self._frames.above,
+        )  # fmt: skip
+        return with_about(raised, call, function)
+
+    def _value_as(self, value: Any, name: str) -> Any:
+        return self._described(value, Written(names={0: name}), 0)
 
     def _of_operator(
         self, node: ast.expr | ast.AugAssign | None, step: str, source: Written
@@ -133,8 +128,12 @@ class _Reading:
         if op == "setitem" and (value := stored(source.text)) is not None:
             parts = [*parts, value]
         values = [self._value(part) for part in parts]
+        if op == "size":
+            source = replace(source, names={0: ast.unparse(parts[0])})
         if not any(isinstance(value, Tensor) for value in values):
             op, values = "", []
+        elif op == "getitem" and not isinstance(values[0], (Tensor, _Lost)):
+            op, values, source = "index", values[1:], source.reflected()
         if isinstance(node, ast.BinOp) and values and not isinstance(values[0], (Tensor, _Lost)):
             op = f"r{op}" if op not in ("add", "mul") else op
         return self._call(op, dict(enumerate(values)), source)
@@ -152,7 +151,11 @@ class _Reading:
         elif base is not None:
             source = replace(source, names={0: ast.unparse(base)})
         call = self._call("unpack", {0: apart, 1: len(names)}, source)
-        return replace(call, kwargs={"names": names, "of": "value" if base is None else "shape"})
+        kwargs: dict[str, Any] = {"names": names, "of": "value" if base is None else "shape"}
+        whole = shape_of(value.value) if isinstance(value, ast.Subscript) else None
+        if whole is not None and isinstance(tensor := self._value(whole), Tensor):
+            kwargs["whole"] = self._tensor(tensor, ast.unparse(whole))
+        return replace(call, kwargs=kwargs)
 
     def _of_call(self, node: ast.Call) -> Told:
         try:
@@ -169,8 +172,10 @@ class _Reading:
             values = {0: self._value(node.func.value), **values}
             plain = getattr(Tensor, node.func.attr)
             return self._call(node.func.attr, values, source), plain, source
+        if (asked := converted(function, values)) is not None:
+            return self._call(asked[0], asked[1], source), asked[2], source
         if not is_torchs(function) and not _is_from_torch(function):
-            return self._call("", {}, source), None, source
+            return self._call("", values, source), None, source
         return self._call(function.__name__, values, source), function, source
 
     def _given(self, node: ast.Call, first: int) -> dict[Key, Any]:
@@ -254,7 +259,7 @@ class _Reading:
     def _described(self, value: Any, source: Written, key: Key, *within: int | str) -> Any:
         """Return a value as `FailedCall` has it, its tensors by the author's expressions."""
         if isinstance(value, Tensor):
-            return self._tensor(value, source.name(key, *within) or f"argument {key}")
+            return self._tensor(value, source.name(key, *within) or _name(source, key, within))
         if isinstance(value, _Lost):
             return f"<{value.text}>"
         if isinstance(value, (tuple, list)):
@@ -272,6 +277,11 @@ class _Lost:
     """An argument whose value nobody knows any more."""
 
     text: str
+
+
+def _name(source: Written, key: Key, within: tuple[int | str, ...]) -> str:
+    """Return what to call a part of an argument that is no name: "self.lstm(x)[0]"."""
+    return (source.name(key) or f"argument {key}") + "".join(f"[{step!r}]" for step in within)
 
 
 def _is_from_torch(function: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,18 +45,23 @@ class _Known:
 
 
 def diagnosis(
-    error: BaseException, candidates: Sequence[Candidate], place: Place, around: Around
+    error: BaseException, candidates: Iterable[Candidate], place: Place, around: Around
 ) -> Diagnosis:
-    """Return where and why a forward stopped: the first candidate that somebody can explain."""
-    candidates = [
-        Candidate(replace(one.call, error=type(error).__name__, message=said(error)), one.function)
-        for one in candidates
-    ]
-    found, known = next(
-        ((one, known) for one in candidates if (known := _known(one, around)) is not None),
-        (candidates[0] if candidates else None, _Known()),
-    )
-    call = found.call if found else FailedCall(op="")
+    """Return where and why a forward stopped: the first candidate that somebody can explain.
+
+    No more candidates are asked for than that takes; the first is shown where nobody can.
+    """
+    asked = list[FailedCall]()
+    known = None
+    for one in candidates:
+        call = replace(one.call, error=type(error).__name__, message=said(error))
+        known = _known(Candidate(call, one.function), around)
+        asked.append(call)
+        if known is not None:
+            break
+    shown = asked[:1] if known is None else asked[-1:]
+    call = shown[0] if shown else FailedCall(op="")
+    known = known or _Known()
     return Diagnosis(
         error=type(error).__name__,
         message=said(error),

@@ -1,12 +1,14 @@
 """What the expressions around a failed call stood for, without running the author's code.
 
 Names are looked up in the frame, attributes and items read as data; arithmetic on numbers is done,
-and calls of torch's are worked out on meta. All else, and whatever raises, is `Unknown`.
+and calls of torch's are worked out on meta, those of few numbers on copies. All else, and whatever
+raises, is `Unknown`.
 """
 
 from __future__ import annotations
 
 import ast
+import copy
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -183,11 +185,7 @@ class Values:
             return self._meta.module(function, args, kwargs)
         if is_torchs(function):
             return self._meta.call(function, args, kwargs)
-        if function is len and isinstance(args[0], Tensor):
-            return args[0].shape[0]
-        if any(function is known for known in _COUNTING) and _is_data([*args, *kwargs.values()]):
-            return function(*args, **kwargs)
-        raise Unknown("call")
+        return _of_python(function, args, kwargs)
 
     def arguments(self, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
         """Return what a call was given. Raises Unknown where one argument cannot be told."""
@@ -201,6 +199,17 @@ class Values:
             else:
                 raise Unknown("**")
         return self._all(node.args), kwargs
+
+
+def _of_python(function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Return what a function of Python's comes to, which does nothing but count or copy."""
+    if (function is copy.copy or function is copy.deepcopy) and type(args[0]) in PLAIN_TENSORS:
+        return args[0]
+    if function is len and isinstance(args[0], Tensor):
+        return args[0].shape[0]
+    if any(function is known for known in _COUNTING) and _is_data([*args, *kwargs.values()]):
+        return function(*args, **kwargs)
+    raise Unknown("call")
 
 
 def _of_builtin(function: Bound, args: list[Any]) -> Any:

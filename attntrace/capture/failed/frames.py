@@ -83,6 +83,12 @@ class Frames:
         here = self.innermost
         return () if here is None else self.levels[self.levels.index(here) + 1 :]
 
+    @property
+    def above(self) -> Level | None:
+        """What called the function that the innermost is in."""
+        others = [level for level in self.levels if not level.is_internal]
+        return others[-2] if len(others) > 1 else None
+
     def place(self, source: Written | None = None) -> Place:
         """Return where the error came up, and in a library from which line of the author's."""
         here, own = self.innermost, self.own

@@ -2,7 +2,8 @@
 
 A temporary such as `k.transpose(-2, -1)` is gone when its line fails. The tensors that it was made
 of are still there, so it is made again, of twins without data: nothing of the author's changes, no
-random number is drawn, and a GPU that an error has left unusable is not asked.
+random number is drawn, and a GPU that an error has left unusable is not asked. A call of few numbers
+on the CPU is run on copies of them instead: the first one on meta imports for seconds.
 """
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ _LEFT_ALONE = (
 )
 """What has effects beyond its result, or tells of memory."""
 _KINDS = (FunctionType, BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
+_ENLARGING = ("repeat", "tile", "new_", "expand", "pad", "interpolate", "upsample", "one_hot",
+              "broadcast", "kron", "cartesian", "combinations", "item", "tolist", "numpy", "nonzero",
+              "masked_select", "unique", "normal", "rand", "bernoulli")  # fmt: skip
+"""What makes many numbers of few, or looks at those that there are."""
+_MOST_COPIED = 2**12
+"""Numbers of all tensors of a call that is run on copies."""
 _MOST_MEASURED = 2**16
 """Numbers that `arange` may count to make known which ids it gives."""
 
@@ -102,6 +109,8 @@ class OnMeta:
         *,
         to_meta: bool = False,
     ) -> Any:
+        if not to_meta and _is_quick(function, args, kwargs):
+            return _run_on_copies(function, args, kwargs)
         given = [self._twins_in(arg, to_meta=to_meta) for arg in args]
         named = {
             key: self._twins_in(value, to_meta=to_meta or key == "device")
@@ -176,6 +185,47 @@ class OnMeta:
             ).requires_grad_(tensor.requires_grad)
             known = self._twins[id(tensor)] = tensor, twin
         return known[1]
+
+
+def _is_quick(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> bool:
+    """Return whether a call is of so few numbers that it can run on copies of its tensors."""
+    tensors = _tensors([args, [*kwargs.values()]])
+    name = getattr(function, "__name__", "")
+    return (
+        bool(tensors)
+        and not isinstance(function, nn.Module)
+        and not {"device", "out"} & kwargs.keys()
+        and not name.startswith(_ENLARGING)
+        and not (name == "__getitem__" and any(one.dtype is torch.bool for one in tensors))
+        and sum(tensor.numel() for tensor in tensors) <= _MOST_COPIED
+        and all(_is_copied(tensor) for tensor in tensors)
+    )
+
+
+def _is_copied(tensor: Tensor) -> bool:
+    is_plain = type(tensor) in PLAIN_TENSORS and tensor.layout is torch.strided
+    return is_plain and tensor.device.type == "cpu" and not tensor.is_quantized
+
+
+def _run_on_copies(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Return what a call makes of copies of its tensors, which are few numbers."""
+    given = [_copied(arg) for arg in args]
+    named = {key: _copied(value) for key, value in kwargs.items()}
+    try:
+        with torch.random.fork_rng(devices=()):
+            return function(*given, **named)
+    except Exception as error:
+        raise Unknown(getattr(function, "__name__", "")) from error
+
+
+def _copied(value: Any) -> Any:
+    """Return a tensor of the same numbers, shape and strides."""
+    if isinstance(value, Tensor):
+        bare = value.detach()
+        if 0 not in value.stride():
+            bare = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype).copy_(bare)
+        return bare.requires_grad_(value.requires_grad)
+    return type(value)(map(_copied, value)) if type(value) in (list, tuple) else value
 
 
 def is_torchs(function: Any) -> bool:

@@ -42,18 +42,39 @@ def operator(node: ast.expr | ast.AugAssign, step: str) -> tuple[str, list[ast.e
     `step` is the instruction, which tells `if a > b` from the comparison in it.
     """
     if isinstance(node, ast.expr) and step.startswith(_LOOKS):
-        return "bool", [node]
-    op = ""
+        return "bool", [looked_at(node)]
+    op = "iter" if step == "GET_ITER" else ""
     match node:
+        case ast.Compare(left=left, ops=[ast.In() | ast.NotIn()]):
+            return "bool", [left]
         case ast.BinOp(op=sign) | ast.UnaryOp(op=sign) | ast.Compare(ops=[sign]):
             op = _NAMES.get(type(sign), "")
         case ast.AugAssign(op=sign) if not step.startswith("STORE_"):
             op = f"{_NAMES[type(sign)]}_"
+        case ast.Subscript(value=ast.Attribute(value=base, attr="shape"), slice=dim):
+            return "size", [base, dim]
         case ast.Subscript():
             op = "setitem" if step.startswith("STORE_") else "getitem"
         case ast.Attribute(attr=name):
             op = name
     return op, operands(node) if op else []
+
+
+def looked_at(node: ast.expr) -> ast.expr:
+    """Return the part of a condition whose truth is asked, the first that a tensor can be."""
+    match node:
+        case ast.BoolOp(values=parts):
+            told = (ast.Is, ast.IsNot)
+            parts = [
+                p for p in parts if not (isinstance(p, ast.Compare) and type(p.ops[0]) in told)
+            ]
+            return looked_at(parts[0]) if parts else node
+        case (
+            ast.UnaryOp(op=ast.Not(), operand=part)
+            | ast.Compare(left=part, ops=[ast.In() | ast.NotIn()])
+        ):
+            return part
+    return node
 
 
 def shape_of(node: ast.expr) -> ast.expr | None:

@@ -35,6 +35,8 @@ class Seen:
     """How many modules of torch's own it is inside of; 0 where the author wrote it."""
     by_dispatcher: bool
     """Whether only the dispatcher saw it."""
+    is_handed: bool = False
+    """Whether its first tensor is what the author handed to those modules, as it was."""
 
     @classmethod
     def of(
@@ -54,7 +56,12 @@ class Seen:
                 kwargs={key: described(value, namer) for key, value in (kwargs or {}).items()},
                 module=_called(inside[-1]) if inside else None,
             )
-        return cls(call, function, ledger.path, caller(2), len(inside), op.startswith("aten."))
+        row = next((ledger.row_of(one) for one in args if isinstance(one, Tensor)), None)
+        is_handed = row is not None and row.inside is None
+        by_dispatcher = op.startswith("aten.")
+        return cls(
+            call, function, ledger.path, caller(2), len(inside), by_dispatcher, is_handed=is_handed
+        )
 
     @property
     def is_reflected(self) -> bool:
@@ -69,14 +76,14 @@ class Seen:
         own = getattr(self.function, "__qualname__", "").startswith("Tensor.")  # as split is
         is_method = own or type(self.function).__name__ in _METHODS
         source = written(self.site, method=is_method and self.levels == 0)
-        if self.is_reflected:
+        if self.is_reflected or (self.call.op == "index" and 1 in source.spans):
             source = source.reflected()
         call = replace(self.call, text=source.text)
         if self.levels == 0:
             if self.by_dispatcher:
                 return call, source
             return _renamed(replace(call, spans=source.spans), source), source
-        return _inside(call, source, self.levels), source
+        return _inside(call, source, self), source
 
 
 def _called(visit: Visit) -> Called | None:
@@ -90,7 +97,8 @@ def _called(visit: Visit) -> Called | None:
 def given_by(ledger: Ledger, tensor: Tensor, name: str = "") -> Given:
     """Return a tensor as data with its row and its path; called as its row is, where no name is."""
     row, life = ledger.row_of(tensor), ledger.storages.find(tensor)
-    owner = life.name if life is not None and life.row is None else None
+    is_whole = life is not None and None in (life.row, row)
+    owner = life.name if life is not None and is_whole else None
     path = owner if life is not None and life.owner in ("parameter", "buffer") else None
     name = name or (row.title() if row else None) or owner or ""
     return given(tensor, name, row.index if row else None, path)
@@ -114,13 +122,13 @@ def _named(value: Any, source: Written, key: int | str, *within: int | str) -> A
     return value
 
 
-def _inside(call: FailedCall, source: Written, levels: int) -> FailedCall:
+def _inside(call: FailedCall, source: Written, seen: Seen) -> FailedCall:
     """Return a call that a module of torch's own made: its weights are "self.qkv.weight".
 
     What the author handed to the module the function got in the same order, where that module is
-    the only one.
+    the only one, or where it is the first in a sequence.
     """
-    module = call.module
+    module, levels = call.module, seen.levels
     assert module is not None, "it is inside of one"
     text = source.text.split("(", maxsplit=1)[0] if source.text else module.path
     last = module.path.rpartition(".")[2]
@@ -136,7 +144,8 @@ def _inside(call: FailedCall, source: Written, levels: int) -> FailedCall:
             return value
         if is_its_own(value):
             return replace(value, name=f"{text}.{(value.path or '').rpartition('.')[2]}")
-        given_here = source.name(place) if levels == 1 else None
+        is_first = seen.is_handed and place == 0
+        given_here = source.name(place) if levels == 1 or is_first else None
         return replace(value, name=given_here or value.name or "its input")
 
     args = tuple(name_of(arg, place) for place, arg in enumerate(call.args))

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 
 from attntrace.capture.failed.after import with_swapped
-from attntrace.capture.failed.crashed import Crash, Describe, crashed
+from attntrace.capture.failed.crashed import Describe, crashed
 from attntrace.capture.failed.diagnose import Candidate, Place, diagnosis
+from attntrace.capture.failed.frames import Frames
 from attntrace.capture.failed.origin import Around
 from attntrace.capture.failed.seen import Seen
 from attntrace.capture.failed.written import Written
 from attntrace.capture.source import line_of, place
 from attntrace.capture.stopped import Stopped
 from attntrace.record import Diagnosis
+
+PLAIN = (TypeError, AttributeError, NameError, AssertionError, KeyError)
+"""What Python raises, or a check of arguments before a function runs: the traceback knows more."""
 
 
 def diagnosis_of(
@@ -27,33 +32,31 @@ def diagnosis_of(
     seen = stopped.seen if error is stopped.error else None
     if error is stopped.error:
         around = replace(around, path=stopped.path)
-    crash = None
-    with suppress(Exception):
-        crash = crashed(error, describe)
+    frames, where, by_witness = Frames.of(error), Place(), list[Candidate]()
     try:
-        found = _told(error, seen, crash, around)
         with suppress(Exception):
-            return with_swapped(found, crash) if crash is not None else found
+            where = frames.place()
+        with suppress(Exception):
+            for candidate, source in _seen(seen):
+                by_witness.append(candidate)
+                where = _place(seen, source, where)
+        unwatched = seen is not None and seen.by_dispatcher and seen.levels > 0
+        first = unwatched or isinstance(error, PLAIN)
+        by_traceback = _by_traceback(error, describe)  # which takes a while, so only if asked
+        candidates = chain(*((by_traceback, by_witness) if first else (by_witness, by_traceback)))
+        found = diagnosis(error, candidates, where, around)
+        with suppress(Exception):
+            return with_swapped(found, frames)
         return found
     finally:
-        if crash is not None:
-            crash.frames.forget()
+        frames.forget()
 
 
-def _told(
-    error: BaseException, seen: Seen | None, crash: Crash | None, around: Around
-) -> Diagnosis:
-    where = crash.frames.place(crash.source) if crash is not None else Place()
-    by_witness, by_traceback = list[Candidate](), list[Candidate]()
-    if crash is not None:
-        by_traceback.append(Candidate(crash.call, crash.function))
+def _by_traceback(error: BaseException, describe: Describe) -> Iterator[Candidate]:
     with suppress(Exception):
-        for candidate, source in _seen(seen):
-            by_witness.append(candidate)
-            where = _place(seen, source, where)
-    unwatched = seen is not None and seen.by_dispatcher and seen.levels > 0
-    candidates = by_traceback + by_witness if unwatched else by_witness + by_traceback
-    return diagnosis(error, candidates, where, around)
+        crash = crashed(error, describe)
+        if crash is not None:
+            yield Candidate(crash.call, crash.function)
 
 
 def _seen(seen: Seen | None) -> Iterator[tuple[Candidate, Written]]:

@@ -27,7 +27,9 @@ MOST_OFFERED = 3
 _MIXES_DEVICES = frozenset({"copy_", "to", "setitem", "getitem"})
 
 
-def _taken_apart(value: Tensor, wanted: int, names: Any = (), of: str | None = None) -> None:
+def _taken_apart(
+    value: Tensor, wanted: int, names: Any = (), of: str | None = None, **_: Any
+) -> None:
     """Take a tensor apart along its first axis, or its shape, into so many names."""
     del names
     if (value.dim() if of == "shape" else len(value)) != wanted:

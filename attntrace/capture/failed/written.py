@@ -17,7 +17,7 @@ from torch import Tensor
 
 from attntrace.analysis.diagnosis.call import Key, Span
 from attntrace.capture.expressions import Expressions
-from attntrace.capture.failed.operators import operands
+from attntrace.capture.failed.operators import looked_at, operands
 from attntrace.capture.source import Site, line_of, node_at
 from attntrace.record import Mark
 
@@ -127,7 +127,7 @@ def _parsed(text: str, node: Node) -> Node:
 def _places(node: Node, step: str, method: bool | None) -> list[tuple[Key, ast.expr, int]]:
     """Return each argument with its place, and after which column of the text it must begin."""
     if step.startswith(_LOOKS) and isinstance(node, ast.expr):
-        return [(0, node, -1)]
+        return [(0, looked_at(node), -1)]
     if isinstance(node, ast.Call):
         return list(_called(node, method))
     return [(place, part, -1) for place, part in enumerate(operands(node))]
@@ -136,7 +136,7 @@ def _places(node: Node, step: str, method: bool | None) -> list[tuple[Key, ast.e
 def _called(node: ast.Call, method: bool | None) -> Iterator[tuple[Key, ast.expr, int]]:
     first = 0
     if isinstance(node.func, ast.Attribute):
-        is_method = _looks_like_method(node.func) if method is None else method
+        is_method = method is not False and _looks_like_method(node.func)
         if is_method:
             yield 0, node.func.value, -1
             first = 1

@@ -12,7 +12,8 @@ from attntrace.analysis.diagnosis.attention.roles import (
     size,
 )
 from attntrace.analysis.diagnosis.call import Explained, Proposal
-from attntrace.analysis.diagnosis.proposing import changed, shaped, ticked, written
+from attntrace.analysis.diagnosis.text import shaped, ticked
+from attntrace.analysis.diagnosis.writing import changed, written
 
 
 def batches(a: Attended) -> Explained | None:

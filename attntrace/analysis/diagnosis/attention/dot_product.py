@@ -21,15 +21,8 @@ from attntrace.analysis.diagnosis.attention.roles import (
     size,
 )
 from attntrace.analysis.diagnosis.call import Explained, FailedCall, Given, Key, Proposal
-from attntrace.analysis.diagnosis.proposing import (
-    changed,
-    listed,
-    shaped,
-    sizes,
-    ticked,
-    with_keyword,
-    written,
-)
+from attntrace.analysis.diagnosis.text import names_of, shaped, sizes, ticked
+from attntrace.analysis.diagnosis.writing import changed, with_keyword, written
 
 
 def explain(call: FailedCall) -> Explained | None:
@@ -66,7 +59,7 @@ def _ranks(a: Attended) -> Explained | None:
     one, other = apart
     rule = (
         f"`{OP}` lines shapes up from the right, and {shaped(one)} has {one.rank} dimensions "
-        f"where {shaped(other)} has {other.rank}: {listed(t.name for _, t in odd)} "
+        f"where {shaped(other)} has {other.rank}: {names_of(t for _, t in odd)} "
         f"{'lacks' if len(odd) == 1 else 'lack'} the axis of heads."
     )
     fixed: dict[Key, Given] = {a.key(role): tensor.then("unsqueeze", 1) for role, tensor in odd}
@@ -115,7 +108,7 @@ def _split_alike(a: Attended) -> list[Proposal]:
         if size(one, -3) * size(one, -1) == features
     }
     said = (
-        f"split {listed(one.name for one in changes.values())} into {heads} heads of {width}, as "
+        f"split {names_of(changes.values())} into {heads} heads of {width}, as "
         f"{a.q.name} is, and not into {size(a.k, -3)} heads of {size(a.k, -1)}: "
         f"{features} = {heads} * {width}"
     )
@@ -188,7 +181,7 @@ def _swapped(a: Attended) -> list[Proposal]:
         if len({shape[:2] for shape in shapes}) == 1 and shapes[1][2] == shapes[2][2]:
             moved = {a.key(role): one.then("transpose", 1, 2) for role, one in chosen}
             said = (
-                f"swap heads and length of {listed(one.name for _, one in chosen)}, so that "
+                f"swap heads and length of {names_of(one for _, one in chosen)}, so that "
                 f"all are (batch, heads, length, head_dim): {ticked(map(written, moved.values()))}"
             )
             few_heads = shapes[1][1] <= shapes[1][2]
@@ -239,7 +232,7 @@ def _rebuilt(a: Attended) -> list[Proposal]:
     }
     if not changes:
         return []
-    said = f"build {listed(one.name for one in changes.values())} with {fit} heads"
+    said = f"build {names_of(changes.values())} with {fit} heads"
     said += f", as {a.q.name} has" if fit == heads else f", which divides {heads}"
     return [Proposal(said=said, call=a.call.at(changes))]
 

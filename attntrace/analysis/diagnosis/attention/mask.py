@@ -6,7 +6,8 @@ from itertools import combinations
 
 from attntrace.analysis.diagnosis.attention.roles import OP, Attended, culprit, size
 from attntrace.analysis.diagnosis.call import Explained, Given, Proposal
-from attntrace.analysis.diagnosis.proposing import changed, sizes, wrapped, written
+from attntrace.analysis.diagnosis.text import sizes
+from attntrace.analysis.diagnosis.writing import changed, wrapped, written
 
 AXES = ("batch", "heads", "queries", "keys")
 

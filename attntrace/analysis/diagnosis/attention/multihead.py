@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from attntrace.analysis.diagnosis.attention.inside import Use, uses
 from attntrace.analysis.diagnosis.attention.multihead_mask import hintless, masked, padded
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
-from attntrace.analysis.diagnosis.proposing import changed, listed, shaped, ticked, written
+from attntrace.analysis.diagnosis.text import names_of, shaped, ticked
+from attntrace.analysis.diagnosis.writing import changed, written
 
 ROLES = ("query", "key", "value")
 
@@ -80,7 +81,7 @@ def _batched(use: Use) -> list[Proposal]:
     batch, dim = (full.shape or ())[use.batch_dim], use.batch_dim
     spread = (batch, -1, -1) if dim == 0 else (-1, batch, -1)
     moved = {key: one.then("unsqueeze", dim).then("expand", *spread) for key, one in short}
-    said = f"give {listed(one.name for _, one in short)} the batch of {batch}"
+    said = f"give {names_of(one for _, one in short)} the batch of {batch}"
     return [changed(use.call, f"{said}: {ticked(map(written, moved.values()))}", moved)]
 
 
@@ -198,8 +199,8 @@ def _realigned(use: Use) -> list[Proposal]:
         proposals.append(_swapped(use, dict(_named(use)), "swap batch and length before it"))
     for chosen in ((0,), (1, 2)):
         tensors = {use.key(role): use.qkv[role] for role in chosen}
-        names = listed(one.name for one in tensors.values())
-        proposals.append(_swapped(use, tensors, f"swap the first two axes of {names}"))
+        of = names_of(tensors.values())
+        proposals.append(_swapped(use, tensors, f"swap the first two axes of {of}"))
     return proposals
 
 

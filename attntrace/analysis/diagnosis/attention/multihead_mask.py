@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attntrace.analysis.diagnosis.attention.inside import Use
 from attntrace.analysis.diagnosis.call import Culprit, Explained, Given, Proposal
-from attntrace.analysis.diagnosis.proposing import changed, shaped, sizes, with_keyword, written
+from attntrace.analysis.diagnosis.text import shaped, sizes
+from attntrace.analysis.diagnosis.writing import changed, with_keyword, written
 
 MASK, PADDING = 3, 4
 """Their roles in `Use`."""

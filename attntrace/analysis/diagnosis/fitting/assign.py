@@ -7,8 +7,10 @@ from typing import Any
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
 from attntrace.analysis.diagnosis.fitting import placing, resizing
 from attntrace.analysis.diagnosis.fitting.broadcast import clashed, subject
-from attntrace.analysis.diagnosis.fitting.changed import Changed, broadcast, clashes, placements
-from attntrace.analysis.diagnosis.fitting.pair import Pair, with_shape
+from attntrace.analysis.diagnosis.fitting.changed import Changed
+from attntrace.analysis.diagnosis.fitting.pair import Pair
+from attntrace.analysis.diagnosis.shapes import broadcast, clashes, placements
+from attntrace.analysis.diagnosis.text import shaped
 from attntrace.record import Shape
 
 
@@ -32,7 +34,7 @@ def _copied(call: FailedCall, target: Given, value: Given) -> Explained | None:
         found = list(placing.proposals(pair)) or list(resizing.proposals(pair))
         return clashed(subject(call), pair, found)
     return Explained(
-        rule=f"{subject(call)} writes {with_shape(value)} into {with_shape(target)}, which cannot "
+        rule=f"{subject(call)} writes {shaped(value)} into {shaped(target)}, which cannot "
         f"grow to it.",
         culprits=(Culprit(tensor=target, dim=0),) if shape else (),
         proposals=(
@@ -62,7 +64,7 @@ def _sliced(call: FailedCall, target: Given, value: Given) -> Explained | None:
         return None
     place = call.text.split("=")[0].strip() or target.name
     return Explained(
-        rule=f"{subject(call)} slices dim {cut[0]} of {with_shape(target)}, of size "
+        rule=f"{subject(call)} slices dim {cut[0]} of {shaped(target)}, of size "
         f"{shape[cut[0]]}: `{place}` has shape {region}, and {value.name} {value.shape}.",
         culprits=(Culprit(tensor=target, dim=cut[0]),),
         proposals=tuple(found),

@@ -8,9 +8,9 @@ from itertools import combinations
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
 from attntrace.analysis.diagnosis.fitting import masks, placing, resizing, rope
-from attntrace.analysis.diagnosis.fitting.changed import broadcast, clashes
-from attntrace.analysis.diagnosis.fitting.pair import Pair, is_mask, paired, with_shape
-from attntrace.analysis.diagnosis.words import listed, sizes
+from attntrace.analysis.diagnosis.fitting.pair import Pair, is_mask, paired
+from attntrace.analysis.diagnosis.shapes import broadcast, clashes, placements
+from attntrace.analysis.diagnosis.text import listed, shaped, sizes
 from attntrace.record import Shape
 
 _ARITHMETIC = (
@@ -70,8 +70,10 @@ def explain(call: FailedCall) -> Explained | None:
 def clashed(begin: str, pair: Pair, ways: Iterable[Proposal]) -> Explained:
     """Return why two tensors do not broadcast; `begin` begins the rule."""
     found = {proposal.said: proposal for proposal in ways}
-    culprits = [(pair.other, other) for _, other in pair.met]
+    culprits: list[tuple[Given, int | None]] = [(pair.other, other) for _, other in pair.met]
     culprits += [(pair.main, main) for main, _ in pair.met]
+    if len(pair.got) != len(pair.wanted) and any(placements(pair.got, pair.wanted)):
+        culprits = [(pair.other, None), (pair.main, None)]
     return Explained(
         rule=f"{begin} needs {_needed(pair)}",
         culprits=tuple(Culprit(tensor=tensor, dim=dim) for tensor, dim in culprits),
@@ -84,7 +86,7 @@ def proposals(pair: Pair) -> Iterator[Proposal]:
     ways = [placing.proposals, resizing.proposals]
     if rope.is_rotary(pair.other) and len(pair.wanted) > 2:
         ways.insert(0, rope.proposals)
-    if len(pair.wanted) > 2 and (is_mask(pair.other) or _is_as_mask(pair)):
+    elif len(pair.wanted) > 2 and (is_mask(pair.other) or _is_as_mask(pair)):
         ways.insert(0, masks.proposals)
     for way in ways:
         found = list(way(pair))
@@ -120,7 +122,7 @@ def _needed(pair: Pair) -> str:
     lined = ", for shapes are lined up from the right" * (main.rank != other.rank)
     return (
         f"{dims} {mine[0]} of {main.name}, {mine[1]}, to equal {dims} {its[0]} of {other.name}, "
-        f"{its[1]}, unless one is 1{lined}: {with_shape(main)} and {with_shape(other)}."
+        f"{its[1]}, unless one is 1{lined}: {shaped(main)} and {shaped(other)}."
     )
 
 
@@ -133,17 +135,17 @@ def _grown(call: FailedCall, op: Op, operands: list[tuple[Key, Given]]) -> Expla
         return None
     ragged = (*(0,) * (len(whole) - len(shape)), *shape)
     dims = [at for at, (has, needs) in enumerate(zip(ragged, whole, strict=True)) if has != needs]
-    culprits = [Culprit(tensor=target, dim=at - len(whole) + len(shape)) for at in dims]
+    dims = [at - len(whole) + len(shape) for at in dims]
     return Explained(
-        rule=f"{subject(call)} writes into {with_shape(target)}, which cannot grow to the "
+        rule=f"{subject(call)} writes into {shaped(target)}, which cannot grow to the "
         f"{sizes(whole)} that it broadcasts to with {_others(operands)}.",
-        culprits=tuple(culprit for culprit in culprits if culprit.dim >= 0),
+        culprits=tuple(Culprit(tensor=target, dim=at) for at in dims if at >= 0),
         proposals=_out_of_place(call, op, target, whole),
     )
 
 
 def _others(operands: list[tuple[Key, Given]]) -> str:
-    return listed([with_shape(tensor) for _, tensor in operands[1:]])
+    return listed([shaped(tensor) for _, tensor in operands[1:]])
 
 
 def _out_of_place(call: FailedCall, op: Op, target: Given, whole: Shape) -> tuple[Proposal, ...]:

@@ -9,15 +9,9 @@ from typing import Any
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, Given, Key, Proposal
 from attntrace.analysis.diagnosis.fitting.changed import Changed
-from attntrace.analysis.diagnosis.fitting.listing import (
-    Joined,
-    but,
-    expanded,
-    permuted,
-    repeated,
-)
-from attntrace.analysis.diagnosis.fitting.pair import dimensions, with_shape
-from attntrace.analysis.diagnosis.words import atom, sizes
+from attntrace.analysis.diagnosis.fitting.listing import Joined, but, expanded, permuted, repeated
+from attntrace.analysis.diagnosis.text import counted, divided, shaped, sizes
+from attntrace.analysis.diagnosis.writing import wrapped
 from attntrace.record import Shape
 
 MOST_PROPOSED = 6
@@ -52,9 +46,9 @@ def _ranks(joined: Joined, op: str, tensors: list[Given], dim: int) -> Explained
     axis = dim % most.rank
     found = lifted(joined, most, few, axis)
     return Explained(
-        rule=f"{op} needs tensors of one rank, and {with_shape(few)} has {dimensions(few.rank)} "
-        f"where {with_shape(most)} has {most.rank}.",
-        culprits=tuple(Culprit(tensor=one, dim=0) for one in (few, most) if one.rank),
+        rule=f"{op} needs tensors of one rank, and {shaped(few)} has {counted(few.rank, 'dimension')} "
+        f"where {shaped(most)} has {most.rank}.",
+        culprits=tuple(Culprit(tensor=one, dim=None) for one in (few, most)),
         proposals=tuple(found)[:MOST_PROPOSED],
     )
 
@@ -90,7 +84,7 @@ def _with_axes(few: Given, at: int, new_sizes: Shape) -> Changed:
     shape = few.shape or ()
     new = Changed.of(few)
     for _ in new_sizes:
-        text = f"{atom(new.text)}.unsqueeze({at})"
+        text = f"{wrapped(new.text)}.unsqueeze({at})"
         new = Changed(new.tensor.then("unsqueeze", at), text, (*new.shape[:at], 1, *new.shape[at:]))
     if all(size == 1 for size in new_sizes):
         return new
@@ -113,7 +107,7 @@ def _sizes(joined: Joined, op: str, axis: int) -> Explained | None:
     pairs = [f"dim {at} is {a[at]} in {first.name} and {b[at]} in {other.name}" for at in wrong]
     return Explained(
         rule=f"{op} along dim {axis} needs {rest} to agree, but {' and '.join(pairs)}: "
-        f"{with_shape(first)} and {with_shape(other)}.",
+        f"{shaped(first)} and {shaped(other)}.",
         culprits=tuple(Culprit(tensor=one, dim=at) for at in wrong for one in (other, first)),
         proposals=tuple(_sized(joined, (first, other), axis, wrong))[:MOST_PROPOSED],
     )
@@ -131,8 +125,25 @@ def _sized(
     yield from sure
     if not sure:
         yield from _other_axis(joined, axis)
-        yield from _resized(joined, pair, wrong)
-        yield from _built(joined, pair, wrong)
+        if wrong == [len(joined.shapes[0]) - 1] and axis == wrong[0] - 1:
+            yield _of_one_width(joined, pair, wrong[0])
+            return
+        yield from _resized(joined, pair, axis, wrong)
+        yield from _built(joined, pair, axis, wrong)
+
+
+def _of_one_width(joined: Joined, pair: tuple[Given, Given], at: int) -> Proposal:
+    """Tokens joined along the sequence, of several widths: nothing to cut or to stretch."""
+    one, other = pair
+    a, b = (one.shape or ())[at], (other.shape or ())[at]
+    what = "head size (head_dim)" if one.rank == 4 else "width"
+    equal = f" ({divided(max(a, b), min(a, b))})" if min(a, b) > 1 else ""
+    said = (
+        f"give both one {what}{equal}: build {one.name} with {b} in dim {at}, as {other.name} has, "
+        f"or {other.name} with {a}"
+    )
+    new = one.of_shape(*(one.shape or ())[:at], b)
+    return replace(joined.change(said, one, Changed(new, one.name, new.shape or ())), code=None)
 
 
 def _other_axis(joined: Joined, axis: int) -> Iterator[Proposal]:
@@ -157,7 +168,9 @@ def _with_dim(joined: Joined, at: int) -> str | None:
     return f"{text[:-1]}, dim={at})" if text.endswith(")") and "dim" not in text else None
 
 
-def _resized(joined: Joined, pair: tuple[Given, Given], wrong: list[int]) -> Iterator[Proposal]:
+def _resized(
+    joined: Joined, pair: tuple[Given, Given], axis: int, wrong: list[int]
+) -> Iterator[Proposal]:
     """A skip connection of another height and width, a sequence of another length."""
     small, big = sorted(pair, key=lambda one: prod((one.shape or ())[n] for n in wrong))
     a, b = small.shape or (), big.shape or ()
@@ -165,7 +178,7 @@ def _resized(joined: Joined, pair: tuple[Given, Given], wrong: list[int]) -> Ite
         return
     more = {n: b[n] - a[n] for n in wrong}
     shape = tuple(b[n] if n in wrong else size for n, size in enumerate(a))
-    if len(a) == 4 and min(wrong) > 1:
+    if len(a) == 4 and min(wrong) > 1 > axis - 1:
         text = f"F.interpolate({small.name}, size={b[2:]})"
         said = f"resize {small.name} from {a[2]}*{a[3]} to {b[2]}*{b[3]}: `{text}`"
         yield joined.change(said, small, Changed(small.of_shape(*shape), text, shape))
@@ -178,14 +191,16 @@ def _resized(joined: Joined, pair: tuple[Given, Given], wrong: list[int]) -> Ite
     yield joined.change(f"crop {big.name} to the smaller size: `{new.text}`", big, new)
 
 
-def _built(joined: Joined, pair: tuple[Given, Given], wrong: list[int]) -> Iterator[Proposal]:
+def _built(
+    joined: Joined, pair: tuple[Given, Given], axis: int, wrong: list[int]
+) -> Iterator[Proposal]:
     """Say what the two sizes are to each other, where one must be built otherwise."""
     first, other = pair
     a, b = first.shape or (), other.shape or ()
     at = wrong[-1]
     big, small = max(a[at], b[at]), min(a[at], b[at])
     said = f"make {other.name} with size {a[at]} in dim {at} in place of {b[at]}"
-    if len(a) == 4 and at > 1:
+    if len(a) == 4 and at > 1 > axis - 1:
         said += ": give the network an input that all its strides divide"
     elif small > 1 and big % small == 0:
         said += f", {big} = {big // small}*{small}"

@@ -9,9 +9,9 @@ from typing import Any
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
 from attntrace.analysis.diagnosis.fitting import cat
 from attntrace.analysis.diagnosis.fitting.changed import Changed
-from attntrace.analysis.diagnosis.fitting.listing import Joined, but, permuted, repeated
-from attntrace.analysis.diagnosis.fitting.pair import with_shape
-from attntrace.analysis.diagnosis.words import atom, listed
+from attntrace.analysis.diagnosis.fitting.listing import Joined, but, permuted, repeated, resized
+from attntrace.analysis.diagnosis.text import listed, shaped
+from attntrace.analysis.diagnosis.writing import wrapped
 
 _CATS = {"cat": None, "concat": None, "concatenate": None, "hstack": 1, "vstack": 0, "dstack": 2}
 """Each with the axis that it joins along, None where it is an argument."""
@@ -52,10 +52,10 @@ def _kind(value: Any) -> str:
 
 
 def _single(call: FailedCall, op: str, tensor: Given) -> Explained:
-    whole = atom(tensor.name)
+    whole = wrapped(tensor.name)
     split = call.at({0: [tensor, tensor]})
     return Explained(
-        rule=f"{op} joins a list of tensors, and {with_shape(tensor)} is one tensor.",
+        rule=f"{op} joins a list of tensors, and {shaped(tensor)} is one tensor.",
         proposals=(
             Proposal(
                 said=f"put the tensors into a list: `torch.{op}([{tensor.name}, ...])`; to join "
@@ -98,7 +98,7 @@ def _stacked(joined: Joined, op: str) -> Explained | None:
         return None
     a, b = first.shape or (), other.shape or ()
     wrong = [at for at in range(min(len(a), len(b))) if a[at] != b[at]]
-    rule = f"{op} needs tensors of one shape, but {with_shape(first)} and {with_shape(other)}"
+    rule = f"{op} needs tensors of one shape, but {shaped(first)} and {shaped(other)}"
     if len(a) == len(b):
         pairs = [f"dim {at} is {a[at]} and {b[at]}" for at in wrong]
         rule += f" differ: {listed(pairs)}."
@@ -106,6 +106,7 @@ def _stacked(joined: Joined, op: str) -> Explained | None:
         rule += f" have {len(a)} and {len(b)} dimensions."
     culprits = [Culprit(tensor=one, dim=at) for at in wrong for one in (other, first)]
     if len(a) != len(b):
+        culprits = [Culprit(tensor=one, dim=None) for one in (other, first)]
         few, most = sorted((first, other), key=lambda one: one.rank)
         found = [*cat.lifted(joined, most, few, None)]
     else:
@@ -113,6 +114,7 @@ def _stacked(joined: Joined, op: str) -> Explained | None:
             *_cat_instead(joined),
             *repeated(joined, (first, other), wrong),
             *permuted(joined, (first, other), -1),
+            *resized(joined, None),
             *_padded(joined, wrong),
         ]
     return Explained(rule=rule, culprits=tuple(culprits), proposals=tuple(found)[:MOST_PROPOSED])

@@ -9,7 +9,8 @@ from typing import Any
 
 from attntrace.analysis.diagnosis.call import FailedCall, Given, Key, Proposal
 from attntrace.analysis.diagnosis.fitting.changed import Changed
-from attntrace.analysis.diagnosis.words import atom, listed, sizes
+from attntrace.analysis.diagnosis.text import listed, sizes
+from attntrace.analysis.diagnosis.writing import wrapped
 from attntrace.record import Shape
 
 
@@ -49,10 +50,15 @@ class Joined:
         if self.key not in self.call.spans:
             return None
         begin, end = self.call.spans[self.key]
-        if self.call.text[begin:end][:1] not in ("[", "("):
+        if not is_listed(self.call.text[begin:end]):
             return None
         names = [texts.get(n, getattr(one, "name", str(one))) for n, one in enumerate(self.parts)]
         return self.call.code({self.key: f"[{', '.join(names)}]"})
+
+
+def is_listed(text: str) -> bool:
+    """Return whether a list is written out, one element after the other."""
+    return text[:1] in ("[", "(") and " for " not in text
 
 
 def but(shape: Shape, at: int) -> Shape:
@@ -64,7 +70,7 @@ def expanded(new: Changed, changed: dict[int, int]) -> Changed:
     """Return it with axes of size 1 repeated as a view: `cls.expand(2, -1, -1)`."""
     args = tuple(changed.get(n, -1) for n in range(len(new.shape)))
     shape = tuple(changed.get(n, size) for n, size in enumerate(new.shape))
-    text = f"{atom(new.text)}.expand({', '.join(map(str, args))})"
+    text = f"{wrapped(new.text)}.expand({', '.join(map(str, args))})"
     return Changed(new.tensor.then("expand", *args), text, shape)
 
 
@@ -80,6 +86,38 @@ def repeated(joined: Joined, pair: tuple[Given, Given], wrong: list[int]) -> Ite
                 f"does not broadcast: `{new.text}`"
             )
             yield joined.change(said, one, new)
+
+
+def resized(joined: Joined, axis: int | None) -> Iterator[Proposal]:
+    """Maps of several heights and widths, as the stages of a network make them.
+
+    `axis` is the one that sizes may differ in, None if there is none.
+    """
+    shapes = joined.shapes
+    if {len(shape) for shape in shapes} != {4} or axis in (2, 3):
+        return
+    if len({shape[:2] if axis is None else but(shape[:2], axis) for shape in shapes}) > 1:
+        return
+    size = max((shape[2:] for shape in shapes), key=lambda one: one[0] * one[1])
+    texts = [f"F.interpolate({one.name}, size={size})" for one in joined.parts]
+    parts = [one.of_shape(*(one.shape or ())[:2], *size) for one in joined.parts]
+    begin, end = joined.call.spans.get(joined.key, (0, 0))
+    listing = joined.call.text[begin:end]
+    if is_listed(listing):
+        texts = [
+            text if shape[2:] != size else one.name
+            for text, one, shape in zip(texts, joined.parts, shapes, strict=True)
+        ]
+        listing = f"[{', '.join(texts)}]"
+    else:
+        listing = f"[F.interpolate(one, size={size}) for one in {listing}]"
+    found = sorted({shape[2:] for shape in shapes}, reverse=True)
+    said = (
+        f"bring the maps of {listed(f'{high}*{wide}' for high, wide in found)} to one height and "
+        f"width: resize them, `{listing}`, or pool them with F.adaptive_avg_pool2d"
+    )
+    code = joined.call.code({joined.key: listing}) if begin < end else None
+    yield Proposal(said=said, code=code, call=joined.call.at({joined.key: parts}))
 
 
 def permuted(joined: Joined, pair: tuple[Given, Given], axis: int) -> Iterator[Proposal]:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
-from attntrace.analysis.diagnosis.fitting.changed import Changed, placements
-from attntrace.analysis.diagnosis.fitting.pair import Pair, put
-from attntrace.analysis.diagnosis.words import atom, sizes
+from attntrace.analysis.diagnosis.fitting.changed import Changed
+from attntrace.analysis.diagnosis.fitting.pair import Pair
+from attntrace.analysis.diagnosis.shapes import placements
+from attntrace.analysis.diagnosis.text import sizes
+from attntrace.analysis.diagnosis.writing import changed, wrapped
 
 _PLACE = {"masked_fill": 1, "where": 0, "masked_select": 1, "masked_scatter": 1}
 """Which argument of an op is its mask."""
@@ -36,16 +38,17 @@ def _not_bool(call: FailedCall, op: str) -> Explained | None:
     mask = call[key]
     if not isinstance(mask, Given) or mask.dtype in ("bool", "uint8"):
         return None
-    whole = atom(mask.name)
-    as_bool = put(
+    whole = wrapped(mask.name)
+    as_bool = changed(
         call,
         f"make it bool, True where {mask.name} is not 0: `{whole}.bool()`",
-        {key: (mask.then("bool"), f"{whole}.bool()")},
+        {key: mask.then("bool")},
     )
-    zeros = put(
+    zeros = changed(
         call,
         f"if 0 marks what to leave out, compare: `{mask.name} == 0` is of dtype bool",
-        {key: (mask.then("eq", 0), f"{mask.name} == 0")},
+        {key: mask.then("eq", 0)},
+        {key: f"{mask.name} == 0"},
     )
     fills = op == "masked_fill" and any(word in mask.name.lower() for word in _KEEPS)
     return Explained(
@@ -65,9 +68,9 @@ def _value(call: FailedCall, op: str) -> Explained | None:
     code = f"torch.where({', '.join(names)})"
     found = [Proposal(said=f"take a tensor of values with `{code}`", code=code, call=where)]
     if all(size == 1 for size in value.shape or ()):
-        text = f"{atom(value.name)}.squeeze()"
+        text = f"{wrapped(value.name)}.squeeze()"
         said = f"give it as a number: `{text}` has no dimensions"
-        found.insert(0, put(call, said, {key: (value.then("squeeze"), text)}))
+        found.insert(0, changed(call, said, {key: value.then("squeeze")}))
     return Explained(
         rule=f"masked_fill fills with one number, of 0 dimensions, and {value.name} has "
         f"{value.rank}: {sizes(value.shape)}.",
@@ -80,7 +83,7 @@ def _no_bits(call: FailedCall) -> Explained | None:
     mask = call[0]
     if not isinstance(mask, Given) or not _is_float(mask):
         return None
-    whole = atom(mask.name)
+    whole = wrapped(mask.name)
     return Explained(
         rule=f"`~` needs a tensor of bool or of whole numbers, and {mask.name} "
         f"{sizes(mask.shape)} is of dtype {mask.dtype}.",
@@ -99,12 +102,12 @@ def _bits(call: FailedCall, op: str) -> Explained | None:
     if not floats:
         return None
     one = floats[0][1]
-    changes = {key: (one.then("bool"), f"{atom(one.name)}.bool()") for key, one in floats}
-    said = f"make it bool first: `{atom(one.name)}.bool()`"
+    changes = {key: one.then("bool") for key, one in floats}
+    said = f"make it bool first: `{wrapped(one.name)}.bool()`"
     return Explained(
         rule=f"`{_BITS[op]}` needs tensors of bool or of whole numbers, and {one.name} "
         f"{sizes(one.shape)} is of dtype {one.dtype}.",
-        proposals=(put(call, said, changes),),
+        proposals=(changed(call, said, changes),),
     )
 
 
@@ -119,7 +122,7 @@ def _minus(call: FailedCall) -> Explained | None:
     if not masks or (len(call.tensors()) > len(masks)):
         return None
     mask = masks[0]
-    whole = atom(mask.name)
+    whole = wrapped(mask.name)
     found = [
         Proposal(
             said=f"make numbers of it first: `{whole}.float()`",
@@ -153,7 +156,7 @@ def _axes(pair: Pair) -> Iterator[Proposal]:
         for places in placements(pair.got, pair.wanted)
         if (found := [place for place in places if place is not None]) == sorted(found)
     ]
-    ways.sort(key=lambda places: (places[-1] is None, places[0] is None))
+    ways.sort(key=lambda places: (places[-1] is None, places[0] is None, _has_heads(places)))
     for places in ways[:1]:
         new = Changed.of(pair.other).arranged(places)
         if new.text == pair.other.name or not pair.fits(new):
@@ -166,6 +169,11 @@ def _axes(pair: Pair) -> Iterator[Proposal]:
             f"{sizes(new.shape)}, which broadcasts with {sizes(pair.wanted)}",
             new,
         )
+
+
+def _has_heads(places: tuple[int | None, ...]) -> bool:
+    """Whether an axis of the mask would be that of the heads, for which there seldom is one."""
+    return len(places) == 4 and places[1] is not None
 
 
 def _axes_meant(pair: Pair, places: tuple[int | None, ...]) -> str:
@@ -187,8 +195,8 @@ def _heads(pair: Pair) -> Iterator[Proposal]:
         new = new.arranged((0, None, 1))
     elif len(pair.got) == 4:
         tensor = pair.other.then("squeeze", 1)
-        new = Changed(tensor, f"{atom(pair.other.name)}.squeeze(1)", (batch, *pair.got[2:]))
-    text = f"{atom(new.text)}.repeat_interleave({heads}, dim=0)"
+        new = Changed(tensor, f"{wrapped(pair.other.name)}.squeeze(1)", (batch, *pair.got[2:]))
+    text = f"{wrapped(new.text)}.repeat_interleave({heads}, dim=0)"
     shape = (folded, *new.shape[1:])
     new = Changed(new.tensor.then("repeat_interleave", heads, 0), text, shape)
     if pair.fits(new):
@@ -204,7 +212,7 @@ def _windows(pair: Pair) -> Iterator[Proposal]:
     if len(pair.wanted) != 4 or len(pair.got) != 3 or pair.wanted[0] % (pair.got[0] or 1):
         return
     times, windows = pair.wanted[0] // (pair.got[0] or 1), pair.got[0]
-    text = f"{atom(pair.other.name)}.repeat({times}, 1, 1).unsqueeze(1)"
+    text = f"{wrapped(pair.other.name)}.repeat({times}, 1, 1).unsqueeze(1)"
     tensor = pair.other.then("repeat", times, 1, 1).then("unsqueeze", 1)
     new = Changed(tensor, text, (pair.wanted[0], 1, *pair.got[1:]))
     if pair.fits(new):
@@ -241,18 +249,27 @@ def _longer(pair: Pair, got: tuple[int, int], wanted: tuple[int, int]) -> Iterat
     more = length - keys
     if keys < length and rows in (1, queries):
         many = "key that was" if more == 1 else "keys that were"
-        yield pair.built(
+        padded = f"F.pad({pair.other.name}, ({more}, 0), value={_open(pair.call)})"
+        yield pair.offer(
             f"{build}: it lacks the {more} {many} put before the {keys} (a cache, a class token): "
-            f"torch.ones({queries}, {length}, dtype=torch.bool).tril({length - queries}), or "
-            f"F.pad({pair.other.name}, ({more}, 0), value={_open(pair.call)})",
-            *shape,
+            f"{_causal(pair.call, queries, length)}, or {padded}",
+            Changed(pair.other.of_shape(*shape), padded, shape),
         )
     else:
         yield pair.built(
             f"{build}: its last sizes are {rows} and {keys}, for instance "
-            f"torch.ones({queries}, {length}, dtype=torch.bool).tril({length - queries})",
+            f"{_causal(pair.call, queries, length)}",
             *shape,
         )
+
+
+def _causal(call: FailedCall, queries: int, length: int) -> str:
+    """Return the code of a causal mask as the op takes it: True for what is kept, or hidden."""
+    more = length - queries
+    if _open(call) == 0 and _open(call) is not False:
+        return f'torch.full(({queries}, {length}), float("-inf")).triu({more + 1})'
+    kept = f"tril({more})" if _open(call) else f"triu({more + 1})"
+    return f"torch.ones({queries}, {length}, dtype=torch.bool).{kept}"
 
 
 def _open(call: FailedCall) -> object:

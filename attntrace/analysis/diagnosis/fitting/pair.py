@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from attntrace.analysis.diagnosis.call import FailedCall, Given, Key, Proposal
-from attntrace.analysis.diagnosis.fitting.changed import Changed, broadcast, clashes
-from attntrace.analysis.diagnosis.words import sizes
+from attntrace.analysis.diagnosis.fitting.changed import Changed
+from attntrace.analysis.diagnosis.shapes import broadcast, clashes
+from attntrace.analysis.diagnosis.writing import changed
 from attntrace.record import Shape
 
 _TABLE = re.compile(
@@ -44,11 +44,11 @@ class Pair:
 
     def offer(self, said: str, new: Changed) -> Proposal:
         """Propose the call with the other changed."""
-        return put(self.call, said, {self.key: (new.tensor, new.text)})
+        return changed(self.call, said, {self.key: new.tensor}, {self.key: new.text})
 
     def offer_main(self, said: str, new: Changed) -> Proposal:
         """Propose the call with `main` changed."""
-        return put(self.call, said, {self.main_key: (new.tensor, new.text)})
+        return changed(self.call, said, {self.main_key: new.tensor}, {self.main_key: new.text})
 
     def built(self, said: str, *shape: int) -> Proposal:
         """Propose to make the other of another shape, somewhere before the call."""
@@ -67,27 +67,9 @@ class Pair:
         return (*self.got[:dim], size, *self.got[dim + 1 :])
 
 
-def put(call: FailedCall, said: str, changes: Mapping[Key, tuple[Given, str]]) -> Proposal:
-    """Propose the call with other arguments, each with the code that makes it."""
-    code = call.code({key: text for key, (_, text) in changes.items()})
-    return Proposal(
-        said=said, code=code, call=call.at({key: one for key, (one, _) in changes.items()})
-    )
-
-
-def with_shape(tensor: Given) -> str:
-    """Return a tensor's name beside its shape: "q (2, 6, 10, 16)"."""
-    return f"{tensor.name} {sizes(tensor.shape)}"
-
-
 def base(tensor: Given) -> str:
     """Return what a part was taken of: "self.pe" of "self.pe[:, :n]"."""
     return re.sub(r"(?<=\w)\[[^\[\]]*\]$", "", tensor.name) or tensor.name
-
-
-def dimensions(count: int) -> str:
-    """Return "1 dimension", "3 dimensions"."""
-    return f"{count} dimension" if count == 1 else f"{count} dimensions"
 
 
 def is_table(tensor: Given) -> bool:

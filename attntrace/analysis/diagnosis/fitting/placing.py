@@ -9,9 +9,11 @@ from math import prod
 from typing import Any
 
 from attntrace.analysis.diagnosis.call import Proposal
-from attntrace.analysis.diagnosis.fitting.changed import Changed, placements
+from attntrace.analysis.diagnosis.fitting.changed import Changed
 from attntrace.analysis.diagnosis.fitting.pair import Pair, is_mask
-from attntrace.analysis.diagnosis.words import atom, sizes
+from attntrace.analysis.diagnosis.shapes import placements
+from attntrace.analysis.diagnosis.text import sizes
+from attntrace.analysis.diagnosis.writing import wrapped
 from attntrace.record import Shape
 
 MOST_WAYS = 2
@@ -174,7 +176,7 @@ def _folded(pair: Pair) -> Iterator[Proposal]:
 
 
 def _folds(name: str, got: Shape, wanted: Shape) -> Iterator[Fold]:
-    whole = atom(name)
+    whole = wrapped(name)
     if len(got) == 4 and len(wanted) == 3 and got[2] * got[3] in wanted[1:]:
         count = got[2] * got[3]
         how = f"flatten the {got[2]}*{got[3]} = {count} places of {name} into one axis"
@@ -196,7 +198,7 @@ def _folds(name: str, got: Shape, wanted: Shape) -> Iterator[Fold]:
 def _unfolds(name: str, got: Shape, wanted: Shape) -> Iterator[Fold]:
     """(B, T, C) for a map (B, C, H, W), or for heads (B, H, T, D)."""
     batch, tokens, width = got
-    whole = atom(name)
+    whole = wrapped(name)
     if wanted[1] == width and wanted[2] * wanted[3] == tokens:
         high, wide = wanted[2:]
         text = f"{whole}.transpose(1, 2).unflatten(2, ({high}, {wide}))"
@@ -221,6 +223,6 @@ def _joined_heads(name: str, got: Shape, wanted: Shape) -> Iterator[Fold]:
         heads, tokens, depth = got[at], got[3 - at], got[3]
         if wanted[1:] == (tokens, heads * depth):
             swap: Steps = [("transpose", 1, 2)] if at == 1 else []
-            text = f"{atom(name)}{'.transpose(1, 2)' if swap else ''}.flatten(2)"
+            text = f"{wrapped(name)}{'.transpose(1, 2)' if swap else ''}.flatten(2)"
             how = f"join the heads of {name}, {heads}*{depth} = {heads * depth}"
             yield how, text, [*swap, ("flatten", 2)], (got[0], tokens, heads * depth)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from math import prod
 
 from attntrace.analysis.diagnosis.call import Proposal
-from attntrace.analysis.diagnosis.fitting.changed import Changed, grid, squared
+from attntrace.analysis.diagnosis.fitting.changed import Changed
 from attntrace.analysis.diagnosis.fitting.pair import Pair, base, is_table
 from attntrace.analysis.diagnosis.fitting.placing import shortened
-from attntrace.analysis.diagnosis.words import atom
+from attntrace.analysis.diagnosis.shapes import grid, squared
+from attntrace.analysis.diagnosis.writing import wrapped
 from attntrace.record import Shape
 
 _BIAS = re.compile(r"bias|rel|mask|causal|tril|alibi")
@@ -184,7 +185,7 @@ def _maps(pair: Pair) -> Iterator[Proposal]:
 def _interpolated(name: str, size: Shape, last: bool) -> str:
     if not last:
         return f"F.interpolate({name}, size={size})"
-    return f"F.interpolate({atom(name)}.permute(0, 3, 1, 2), size={size}).permute(0, 2, 3, 1)"
+    return f"F.interpolate({wrapped(name)}.permute(0, 3, 1, 2), size={size}).permute(0, 2, 3, 1)"
 
 
 def _bigger(pair: Pair) -> str:
@@ -242,7 +243,7 @@ def _halves(pair: Pair, has: int, needs: int) -> Iterator[Proposal]:
     if max(has, needs) != 2 * small:
         return
     tensor, offer = (pair.other, pair.offer) if is_other else (pair.main, pair.offer_main)
-    text = f"{atom(tensor.name)}.chunk(2, dim=-1)[0]"
+    text = f"{wrapped(tensor.name)}.chunk(2, dim=-1)[0]"
     new = Changed(tensor.then("narrow", -1, 0, small), text, (*(tensor.shape or ())[:-1], small))
     yield offer(f"split {tensor.name} in two, {2 * small} = 2*{small} (value, gate): `{text}`", new)
 
@@ -268,7 +269,7 @@ def _batch(pair: Pair, other: int) -> Iterator[Proposal]:
     if small and big % small == 0:
         times = big // small
         tensor, offer = (pair.other, pair.offer) if has < needs else (pair.main, pair.offer_main)
-        text = f"{atom(tensor.name)}.repeat_interleave({times}, dim=0)"
+        text = f"{wrapped(tensor.name)}.repeat_interleave({times}, dim=0)"
         shape = (big, *(tensor.shape or ())[1:])
         new = Changed(tensor.then("repeat_interleave", times, 0), text, shape)
         said = f"repeat each sample of {tensor.name} {times} times, {big} = {small}*{times}"

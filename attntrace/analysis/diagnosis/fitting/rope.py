@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from attntrace.analysis.diagnosis.call import Given, Proposal
 from attntrace.analysis.diagnosis.fitting import placing
-from attntrace.analysis.diagnosis.fitting.changed import Changed, placements
+from attntrace.analysis.diagnosis.fitting.changed import Changed
 from attntrace.analysis.diagnosis.fitting.pair import Pair
-from attntrace.analysis.diagnosis.words import sizes
+from attntrace.analysis.diagnosis.shapes import placements
+from attntrace.analysis.diagnosis.text import sizes
 from attntrace.record import Shape
 
 _ROTARY = re.compile(

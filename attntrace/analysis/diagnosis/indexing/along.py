@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
 from attntrace.analysis.diagnosis.layers.window import is_method
-from attntrace.analysis.diagnosis.words import plain
+from attntrace.analysis.diagnosis.text import plain
 
 
 def explain(call: FailedCall) -> Explained | None:

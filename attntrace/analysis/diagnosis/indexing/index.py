@@ -19,9 +19,9 @@ from attntrace.analysis.diagnosis.indexing.subscript import (
     stored_shape,
     ways,
 )
-from attntrace.analysis.diagnosis.layers.layer import fixed, written
-from attntrace.analysis.diagnosis.sizes import broadcast
-from attntrace.analysis.diagnosis.words import counted, plain
+from attntrace.analysis.diagnosis.shapes import broadcast
+from attntrace.analysis.diagnosis.text import counted, plain
+from attntrace.analysis.diagnosis.writing import amended, written
 
 
 def explain(call: FailedCall) -> Explained | None:
@@ -115,7 +115,7 @@ class _Index:
             lacking = dict.fromkeys([0, *(part.first for part in self.parts() if _is_int(part))])
             for at in [at for at in lacking if at <= x.rank]:
                 said = f"give {x.name} the axis {at} that it lacks, unsqueeze({at})"
-                fixes.append(fixed(self.call, {0: x.then("unsqueeze", at)}, said))
+                fixes.append(amended(self.call, said, {0: x.then("unsqueeze", at)}))
         if not x.rank and plain(self.call.op) == "getitem":
             new = replace(self.call, op="clone", args=(x,), kwargs={})
             said = f"{x.name} is one number: use it as it is, or `.item()`"
@@ -280,13 +280,18 @@ class _Index:
         rule = f"`{target}` of {self.x.name}, {self.shape}, is {part}, and {value.name}, {shape}, "
         rule += "does not fit in it."
         fixes = []
-        for at, length in overrun(self.shape, self.parts()):
+        short = overrun(self.shape, self.parts())
+        for at, length in short:
             longer = (*self.shape[:at], length, *self.shape[at + 1 :])
             said = f"build {self.x.name} with room for {length} along axis {at}, where it has "
-            said += f"{self.shape[at]}: {longer}"
+            said += f"{self.shape[at]} (the maximum length, max_len): {longer}"
             fixes.append(Proposal(said=said, call=self.call.at({0: self.x.of_shape(*longer)})))
         for said, new in ways(value, part):
-            fixes.append(fixed(self.call, {self.call.key(2, "value"): new}, said))
-        at = value.rank - 1
-        culprits = (Culprit(tensor=value, dim=at),) if value.rank else ()
-        return Explained(rule=rule, culprits=culprits, proposals=tuple(fixes))
+            fixes.append(amended(self.call, said, {self.call.key(2, "value"): new}))
+        culprits = [Culprit(tensor=self.x, dim=at) for at, _ in short]
+        off = value.rank - len(part)
+        wrong = [
+            at for at in range(max(off, 0), value.rank) if shape[at] not in (1, part[at - off])
+        ]
+        culprits += [Culprit(tensor=value, dim=at) for at in wrong]
+        return Explained(rule=rule, culprits=tuple(culprits), proposals=tuple(fixes))

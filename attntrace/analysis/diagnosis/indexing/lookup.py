@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
-from attntrace.analysis.diagnosis.layers.layer import assigned, fixed, instead, layer
-from attntrace.analysis.diagnosis.words import plain
+from attntrace.analysis.diagnosis.layers.layer import assigned, layer
+from attntrace.analysis.diagnosis.text import plain
+from attntrace.analysis.diagnosis.writing import amended, instead
 
 IDS = ("int64", "int32")
+_IDS = re.compile(r"id|tok|word|text|src|tgt|source|target|input|prompt|caption|seq|^x$")
+"""Names of ids of a vocabulary."""
 
 
 def explain(call: FailedCall) -> Explained | None:
@@ -31,13 +36,13 @@ def into_range(call: FailedCall, key: Key, ids: Given, size: int) -> list[Propos
     least, most, fixes = ids.least or 0, ids.most or 0, []
     if least == 1 and most == size:
         said = f"count {ids.name} from 0, so that {most} becomes {most - 1}"
-        fixes.append(fixed(call, {key: ids.then("sub", 1)}, said))
+        fixes.append(amended(call, said, {key: ids.then("sub", 1)}))
     if least < 0 and most - least < size:
         said = f"move {ids.name} up by {-least}, so that {least} becomes 0"
-        fixes.append(fixed(call, {key: ids.then("add", -least)}, said))
+        fixes.append(amended(call, said, {key: ids.then("add", -least)}))
     clamped = ids.then("clamp", 0, size - 1)
     said = f"clamp {ids.name} to 0 to {size - 1}"
-    return [*fixes, fixed(call, {key: clamped}, said)]
+    return [*fixes, amended(call, said, {key: clamped})]
 
 
 def _embedding(call: FailedCall) -> Explained | None:
@@ -56,7 +61,7 @@ def _embedding(call: FailedCall) -> Explained | None:
         rule = (
             f"{layer(call)} needs offsets for {ids.name} of 1 axis, {ids.shape}, which say where "
         )
-        fix = fixed(call, {places[0]: ids.then("unsqueeze", 0)}, "hand over one bag a row")
+        fix = amended(call, "hand over one bag a row", {places[0]: ids.then("unsqueeze", 0)})
         return Explained(rule=f"{rule}each bag begins.", proposals=(fix,))
     return one.out_of_range()
 
@@ -75,7 +80,7 @@ class _Table:
             f"{layer(call)} looks rows up by whole numbers, int64, and {ids.name} is {ids.dtype}."
         )
         as_ids = "make them ids" if "float" in ids.dtype else "make them int64"
-        fixes = [fixed(call, {self.places[0]: ids.then("long")}, as_ids)]
+        fixes = [amended(call, as_ids, {self.places[0]: ids.then("long")})]
         if "float" in ids.dtype and ids.rank:
             weight = self.table.of_shape(self.width, shape[-1])
             said = f"take a linear layer for features: `nn.Linear({shape[-1]}, {self.width})`"
@@ -83,7 +88,7 @@ class _Table:
             fixes = [features, *fixes] if ids.rank > 2 else [*fixes, features]
         if ids.rank > 1 and shape[-1] == self.rows:
             said = f"find the ids in the one-hot rows of {self.rows}"
-            fixes = [fixed(call, {self.places[0]: ids.then("argmax", -1)}, said), *fixes]
+            fixes = [amended(call, said, {self.places[0]: ids.then("argmax", -1)}), *fixes]
         return Explained(rule=rule, proposals=tuple(fixes))
 
     def out_of_range(self) -> Explained | None:
@@ -103,7 +108,8 @@ class _Table:
         if ids.least >= 0:
             fixes = [*fixes[len(moved) : -1], *counted, clamped]
         own = Culprit(tensor=table, dim=0, setting="num_embeddings")
-        given = [Culprit(tensor=ids, dim=ids.rank - 1)] if ids.rank else []
+        is_position = ids.rank > 0 and (ids.shape or ())[-1] == ids.most + 1
+        given = [Culprit(tensor=ids, dim=ids.rank - 1)] if is_position else []
         return Explained(rule=rule, culprits=(own, *given), proposals=tuple(fixes))
 
     def _longer(self, rows: int) -> list[Proposal]:
@@ -115,7 +121,9 @@ class _Table:
         made = f"nn.{kind}({rows}, {self.width})"
         said = f"build {layer(self.call)} with num_embeddings={rows} or more: `{made}`"
         positions = f", which makes max_len {rows}"
-        vocabulary = ", one row for each id of the vocabulary"
+        vocabulary = f", one row for each of 0 to {rows - 1}"
+        if _IDS.search(self.ids.name.lower()):
+            vocabulary = ", one row for each id of the vocabulary"
         said += positions if self._are_positions(rows) else vocabulary
         return [Proposal(said=said, code=assigned(self.call, made), call=new)]
 
@@ -129,13 +137,13 @@ class _Table:
             return []
         cut = self.ids.then("narrow", -1, 0, self.rows)
         said = f"crop the input to the {self.rows} positions that there are, truncate its {count}"
-        return [fixed(self.call, {self.places[0]: cut}, said)]
+        return [amended(self.call, said, {self.places[0]: cut})]
 
     def _padded(self, least: int) -> list[Proposal]:
         """Return the ids with those that mark nothing put on row 0."""
         said = f"if {least} marks padding, look up row 0 for it (padding_idx=0)"
         clamped = self.ids.then("clamp", 0)
-        return [fixed(self.call, {self.places[0]: clamped}, said)] if least < 0 else []
+        return [amended(self.call, said, {self.places[0]: clamped})] if least < 0 else []
 
     def _unseen(self) -> Explained | None:
         """Return what is known where nobody looked at the ids, as on a GPU."""

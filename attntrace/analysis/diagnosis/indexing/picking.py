@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
 from attntrace.analysis.diagnosis.indexing.lookup import IDS, held, into_range, outside
-from attntrace.analysis.diagnosis.layers.layer import fixed
-from attntrace.analysis.diagnosis.sizes import broadcast
-from attntrace.analysis.diagnosis.words import plain
+from attntrace.analysis.diagnosis.shapes import broadcast
+from attntrace.analysis.diagnosis.text import plain
+from attntrace.analysis.diagnosis.writing import amended
 
 
 def explain(call: FailedCall) -> Explained | None:
@@ -40,7 +40,7 @@ def _wrong_ids(call: FailedCall, index: Given, key: Key) -> Explained | None:
     if index.dtype in wanted:
         return None
     rule = f"{plain(call.op)} needs {index.name} to be int64, and it is {index.dtype}."
-    fix = fixed(call, {key: index.then("long")}, "make it an index, long")
+    fix = amended(call, "make it an index, long", {key: index.then("long")})
     return Explained(rule=rule, proposals=(fix,))
 
 
@@ -99,7 +99,7 @@ def _other_rank(call: FailedCall, x: Given, dim: int, index: Given, key: Key) ->
         said = f"give {index.name} the axes that it lacks"
         if index.rank + 1 < x.rank or lead != dim:
             new = new.then("expand", *wide)
-        fixes.append(fixed(call, {key: new}, said))
+        fixes.append(amended(call, said, {key: new}))
     return Explained(rule=rule, proposals=tuple(fixes))
 
 
@@ -121,11 +121,11 @@ def _larger(call: FailedCall, x: Given, dim: int, index: Given, key: Key) -> Exp
     fixes = []
     if x.rank == 2 and sizes[1 - dim] > shape[1 - dim] and sizes[dim] <= shape[1 - dim]:
         turned = index.then("transpose", 0, 1)
-        fixes.append(fixed(call, {key: turned}, f"swap the axes of {index.name}"))
+        fixes.append(amended(call, f"swap the axes of {index.name}", {key: turned}))
     elif not free:
         cut = index.then("narrow", at, 0, shape[at])
         said = f"cut axis {at} of {index.name} to {shape[at]}"
-        fixes.append(fixed(call, {key: cut}, said))
+        fixes.append(amended(call, said, {key: cut}))
     culprits = (Culprit(tensor=index, dim=at), Culprit(tensor=x, dim=at))
     return Explained(rule=rule, culprits=culprits, proposals=tuple(fixes))
 
@@ -138,7 +138,7 @@ def _source(call: FailedCall, x: Given, index: Given) -> Explained | None:
     key = call.key(3, "src")
     if source.dtype != x.dtype:
         rule = f"{plain(call.op)} needs {source.name}, {source.dtype}, to be of the dtype of "
-        fix = fixed(call, {key: source.then("to", f"torch.{x.dtype}")}, f"cast {source.name}")
+        fix = amended(call, f"cast {source.name}", {key: source.then("to", f"torch.{x.dtype}")})
         return Explained(rule=f"{rule}{x.name}, {x.dtype}.", proposals=(fix,))
     sizes, shape = index.shape or (), source.shape or ()
     wrong = [at for at in range(min(len(sizes), len(shape))) if sizes[at] > shape[at]]
@@ -161,7 +161,7 @@ def _select(call: FailedCall) -> Explained | None:
     x, dim, index, key = found
     if index.rank > 1:
         rule = f"{plain(call.op)} takes an index of 1 axis, and {index.name}, {index.shape}, has "
-        fixes = [fixed(call, {key: index.then("flatten")}, f"flatten {index.name}")]
+        fixes = [amended(call, f"flatten {index.name}", {key: index.then("flatten")})]
         if index.rank == x.rank and plain(call.op) == "index_select":
             said = "pick other numbers in each row: `torch.gather`"
             new = replace(call, op="gather", args=(x, dim, index), kwargs={})
@@ -180,13 +180,46 @@ def _added(call: FailedCall, x: Given, dim: int, index: Given, source: Given) ->
         return None
     rule = f"{plain(call.op)} along axis {dim} of {x.name}, {x.shape}, with the {count} of "
     rule += f"{index.name} needs {source.name}, {source.shape}, to be {wanted}."
+    if source.rank == len(wanted) and _but(source.shape, dim) == _but(wanted, dim):
+        return _as_many(call, dim, index, source)
     key, fixes = call.key(3, "source"), []
     if source.rank == 2 and (source.shape or ())[::-1] == wanted:
         said = f"swap the axes of {source.name}"
-        fixes.append(fixed(call, {key: source.then("transpose", 0, 1)}, said))
+        fixes.append(amended(call, said, {key: source.then("transpose", 0, 1)}))
     said = f"make {source.name} of shape {wanted}"
     fixes.append(Proposal(said=said, call=call.at({key: source.of_shape(*wanted)})))
     return Explained(rule=rule, culprits=_all(source), proposals=tuple(fixes))
+
+
+def _but(shape: Sequence[int] | None, dim: int) -> tuple[int, ...]:
+    sizes = tuple(shape or ())
+    return (*sizes[:dim], *sizes[dim + 1 :])
+
+
+def _as_many(call: FailedCall, dim: int, index: Given, source: Given) -> Explained:
+    """Return that an index has more numbers than there are slices to add, or fewer."""
+    count, has = (index.shape or (1,))[0], (source.shape or ())[dim]
+    more, place, key = count > has, call.key(2, "index"), call.key(3, "source")
+    gap = f"{max(count, has)} = {min(count, has)} + {abs(count - has)}"
+    rule = (
+        f"{plain(call.op)} adds one slice of {source.name} along axis {dim} for each number of "
+        f"{index.name}, and these are {has} of {source.name}, {source.shape}, for {count} of "
+        f"{index.name}: {gap}."
+    )
+    said = (
+        f"compute {source.name} with the same index as it is added by, so that both have {count}: "
+        f"if {index.name if more else source.name} was extended in between (self loops, padding), "
+        "extend it before"
+    )
+    shape = [*(source.shape or ())]
+    shape[dim] = count
+    fixes = [Proposal(said=said, call=call.at({key: source.of_shape(*shape)}))]
+    cut = index.then("narrow", 0, 0, has) if more else source.then("narrow", dim, 0, count)
+    fixes.append(
+        amended(call, f"or leave the last {abs(count - has)} out", {place if more else key: cut})
+    )
+    culprits = (Culprit(tensor=index, dim=0), Culprit(tensor=source, dim=dim))
+    return Explained(rule=rule, culprits=culprits, proposals=tuple(fixes))
 
 
 def _all(tensor: Given) -> tuple[Culprit, ...]:
@@ -202,7 +235,7 @@ def _one_hot(call: FailedCall) -> Explained | None:
     key = call.key(0, "tensor")
     if ids.dtype != "int64":
         rule = f"one_hot needs {ids.name} to be int64, and it is {ids.dtype}."
-        fix = fixed(call, {key: ids.then("long")}, "make it an index, long")
+        fix = amended(call, "make it an index, long", {key: ids.then("long")})
         return Explained(rule=rule, proposals=(fix,))
     least, most = ids.least, ids.most
     if least is None or most is None or (least >= 0 and (count < 0 or most < count)):

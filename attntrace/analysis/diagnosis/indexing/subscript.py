@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attntrace.analysis.diagnosis.call import Given
-from attntrace.analysis.diagnosis.sizes import broadcast
+from attntrace.analysis.diagnosis.shapes import broadcast
 
 WHOLE = ("int64", "int32", "int16", "int8")
 MASKS = ("bool", "uint8")

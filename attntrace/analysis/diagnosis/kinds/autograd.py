@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from attntrace.analysis.diagnosis.call import Explained, FailedCall, Given, Proposal
 from attntrace.analysis.diagnosis.kinds.dtype_rules import bare
-from attntrace.analysis.diagnosis.proposing import changed, listed, shaped, wrapped, written
+from attntrace.analysis.diagnosis.text import names_of, shaped
+from attntrace.analysis.diagnosis.writing import changed, wrapped, written
 
 Found = re.Match[str]
 
@@ -120,6 +121,8 @@ def _twice(call: FailedCall, _: Found) -> Explained:
 
 def _no_graph(call: FailedCall, _: Found) -> Explained:
     name = _name(call, "the loss")
+    if call.op == "grad":
+        return _grad_off(call, name.removesuffix("[0]"))
     rule = f"`{call.op or 'backward'}` needs a tensor that requires grad, and {name} does not."
     graph = (
         f"compute {name} outside torch.no_grad(), and from parameters without .detach(), .item(), "
@@ -128,6 +131,19 @@ def _no_graph(call: FailedCall, _: Found) -> Explained:
     frozen = "or let a parameter require grad: `model.requires_grad_(True)`"
     proposals = [Proposal(said=said, call=_with_graph(call)) for said in (graph, frozen)]
     return Explained(rule=rule, proposals=tuple(proposals))
+
+
+def _grad_off(call: FailedCall, name: str) -> Explained:
+    """Return what is said of autograd.grad: mostly gradients were off where `name` was computed."""
+    wanted = [one.name.removesuffix("[0]") for _, one in call.tensors() if one.requires_grad]
+    rule = f"`grad` needs an output that requires grad, and {name} does not"
+    rule += f", though {wanted[0]} does: gradients were off in between." if wanted else "."
+    on = (
+        f"record gradients where {name} is computed: `--grad` in a command, "
+        "`with torch.enable_grad():` in the code, no torch.no_grad() around it"
+    )
+    cut = f"and compute {name} without .detach(), .item() or a round trip through numpy"
+    return Explained(rule=rule, proposals=(Proposal(said=on), Proposal(said=cut)))
 
 
 def _with_graph(call: FailedCall) -> FailedCall:
@@ -193,8 +209,8 @@ def _unused(call: FailedCall, _: Found) -> Explained:
 
 
 def _inference(call: FailedCall, _: Found) -> Explained:
-    names = listed(one.name for _, one in call.tensors()) if call.tensors() else "a tensor"
-    rule = f"`{call.op}` got {names} from torch.inference_mode(), which autograd cannot record."
+    left = names_of(one for _, one in call.tensors()) if call.tensors() else "a tensor"
+    rule = f"`{call.op}` got {left} from torch.inference_mode(), which autograd cannot record."
     proposals = [
         Proposal(said="compute it under torch.no_grad() in place of torch.inference_mode()"),
         Proposal(said="or copy it outside: `.clone()`"),

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from attntrace.analysis.diagnosis.call import Explained, FailedCall, Given, Proposal, given_in
 from attntrace.analysis.diagnosis.kinds.dtype_rules import bare
-from attntrace.analysis.diagnosis.proposing import changed, listed, recast, ticked, wrapped, written
+from attntrace.analysis.diagnosis.text import listed, names_of, ticked
+from attntrace.analysis.diagnosis.writing import changed, recast, wrapped, written
 
 ACROSS = frozenset({"copy", "copy_", "to", "setitem", "cpu", "cuda", "type_as", "to_dense"})
 """They take tensors of several devices."""
@@ -61,11 +62,11 @@ def _strays(call: FailedCall) -> Explained | None:
         return None
     home = _home(tensors)
     strays = [one for one in tensors if one.device != home.device]
-    names = listed(one.name for one in strays)
+    away = names_of(strays)
     is_are = "are" if len({one.name for one in strays}) > 1 else "is"
     what = f"`{call.text}`" if 0 < len(call.text) < 60 else f"`{call.op}`"
     rule = (
-        f"{what} needs all tensors on one device, and {names} {is_are} on {strays[0].device} "
+        f"{what} needs all tensors on one device, and {away} {is_are} on {strays[0].device} "
         f"where {home.name} is on {home.device}."
     )
     owned = [one for one in strays if one.path is not None]

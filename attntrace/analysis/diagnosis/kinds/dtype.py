@@ -8,7 +8,8 @@ from attntrace.analysis.diagnosis.call import Explained, FailedCall, Given, Key,
 from attntrace.analysis.diagnosis.kinds import dtype_rules as rules
 from attntrace.analysis.diagnosis.kinds.dtype_mixed import mixed, stored, unholdable
 from attntrace.analysis.diagnosis.kinds.dtype_rules import bare, is_float, is_whole
-from attntrace.analysis.diagnosis.proposing import changed, listed, ticked, written
+from attntrace.analysis.diagnosis.text import listed, names_of, ticked
+from attntrace.analysis.diagnosis.writing import changed, written
 
 
 def explain(call: FailedCall) -> Explained | None:
@@ -43,7 +44,7 @@ def _wholes(call: FailedCall) -> Explained | None:
         key: one for key, one in call.tensors() if is_whole(one.dtype) and one.dtype != "bool"
     }
     wholes[call.key(0, "input")] = value
-    rule = f"`{call.op}` takes floats, and {listed(one.name for one in wholes.values())} "
+    rule = f"`{call.op}` takes floats, and {names_of(wholes.values())} "
     rule += f"{'are' if len({one.name for one in wholes.values()}) > 1 else 'is'} {value.dtype}."
     casts = {key: one.then("float") for key, one in wholes.items()}
     said = f"cast to float32 first: {ticked(map(written, casts.values()))}"
@@ -57,7 +58,7 @@ def _narrow(call: FailedCall) -> Explained | None:
         return None
     rule = (
         f"`{call.op}` takes float32 or float64, and "
-        f"{listed(f'{one.name} is {one.dtype}' for _, one in short)}."
+        f"{listed(dict.fromkeys(f'{one.name} is {one.dtype}' for _, one in short))}."
     )
     casts = {key: one.then("float") for key, one in short}
     said = f"cast to float32 for this step: {ticked(map(written, casts.values()))}"
@@ -90,10 +91,12 @@ def _overflow(call: FailedCall) -> Explained | None:
         casts = {call.key(0, "input"): x.then("float")}
         said = f"cast it first: `{written(x.then('float'))}`"
         return Explained(rule=rule, proposals=(changed(call, said, casts),))
-    rule = f"`{call.op}` writes {value:g} into {x.name}, {x.dtype}, which goes to {most} alone."
+    rule = (
+        f"`{call.op}` writes {value:g} into {x.name}, {x.dtype}, whose largest number is {most:g}."
+    )
     text = f"torch.finfo({x.name}.dtype).{'min' if value < 0 else 'max'}"
     limit = -(most or 0.0) if value < 0 else most
-    said = f"fill with what the format holds, {limit}: `{text}`"
+    said = f"fill with what the format holds, {limit:g}: `{text}`"
     return Explained(rule=rule, proposals=(changed(call, said, {key: limit}, {key: text}),))
 
 

@@ -14,7 +14,8 @@ from attntrace.analysis.diagnosis.kinds.dtype_rules import (
     kind,
     rank,
 )
-from attntrace.analysis.diagnosis.proposing import changed, listed, recast, ticked, wrapped, written
+from attntrace.analysis.diagnosis.text import listed, names_of, ticked
+from attntrace.analysis.diagnosis.writing import changed, recast, wrapped, written
 
 Tensors = list[tuple[Key, Given]]
 
@@ -31,11 +32,13 @@ def mixed(call: FailedCall) -> Explained | None:
     if op == "multi_head_attention_forward" and len({one.dtype for _, one in tensors[:3]}) > 1:
         return None  # the module's own call has the names of the three
     own = [one for _, one in tensors if one.path is not None]
-    target = own[0] if own else min((one for _, one in tensors), key=_wanted)
+    numbers = [one for _, one in tensors]
+    # weights of whole numbers are quantised, and no product is taken in them
+    target = next((one for one in own if not is_whole(one.dtype)), min(numbers, key=_wanted))
     odd = [(key, one) for key, one in tensors if one.dtype != target.dtype]
     is_many = len(odd) > 1 and len({one.name for _, one in odd}) > 1
     rule = (
-        f"`{call.op}` needs tensors of one dtype, and {listed(one.name for _, one in odd)} "
+        f"`{call.op}` needs tensors of one dtype, and {names_of(one for _, one in odd)} "
         f"{'are' if is_many else 'is'} {odd[0][1].dtype} where {target.name} is {target.dtype}."
     )
     first = _special(call, odd, target) or [_to(call, odd, target)]
@@ -99,9 +102,7 @@ def _unsupported(call: FailedCall, tensors: Tensors) -> Explained | None:
     if len(truths) != len(call.tensors()) or len(truths) < 2:
         return None
     casts = {key: one.then("float") for key, one in truths}
-    rule = (
-        f"`{call.op}` takes numbers, and {listed(one.name for _, one in truths)} are of torch.bool."
-    )
+    rule = f"`{call.op}` takes numbers, and {names_of(one for _, one in truths)} are of torch.bool."
     said = f"cast them to float32: {ticked(map(written, casts.values()))}"
     return Explained(rule=rule, proposals=(changed(call, said, casts),))
 

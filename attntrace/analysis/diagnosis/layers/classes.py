@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
-from attntrace.analysis.diagnosis.layers.layer import fixed, layer, moved, reorder
-from attntrace.analysis.diagnosis.phrases import times
+from attntrace.analysis.diagnosis.layers.layer import layer, moved, reorder
+from attntrace.analysis.diagnosis.text import times
+from attntrace.analysis.diagnosis.writing import amended
 
 
 class Classes:
@@ -30,7 +31,7 @@ class Classes:
 
     def _changed(self, said: str, x: Given | None = None, target: Given | None = None) -> Proposal:
         both = zip(self.keys, (x, target), strict=True)
-        return fixed(self.call, {key: one for key, one in both if one is not None}, said)
+        return amended(self.call, said, {key: one for key, one in both if one is not None})
 
     def _shapes(self) -> Explained:
         x, target, shape = self.x, self.target, self.shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
@@ -19,9 +19,8 @@ from attntrace.analysis.diagnosis.layers.layer import (
     through,
 )
 from attntrace.analysis.diagnosis.layers.window import SIDES, each, too_small
-from attntrace.analysis.diagnosis.phrases import divided, times
-from attntrace.analysis.diagnosis.sizes import inverse
-from attntrace.analysis.diagnosis.words import plain
+from attntrace.analysis.diagnosis.shapes import inverse
+from attntrace.analysis.diagnosis.text import divided, plain, times
 
 _USUAL: dict[str, Any] = {
     "stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1, "bias": True,
@@ -101,7 +100,7 @@ class _Convolution:
         return Explained(rule=f"{rule}{self.x.rank}.", culprits=self._set(), proposals=fixes)
 
     def _set(self) -> tuple[Culprit, ...]:
-        return (Culprit(tensor=self.x, dim=0),) if self.x.rank else ()
+        return (Culprit(tensor=self.x, dim=None),) if self.x.rank else ()
 
     def _other_ranks(self) -> list[Proposal]:
         shape, name, rank, fixes = self.shape, self.x.name, self.x.rank, []
@@ -139,7 +138,10 @@ class _Convolution:
     def _rearranged(self) -> list[Proposal]:
         """Return the channels moved to their axis, or an axis given to the one channel."""
         pictures = self.dims > 1 and self.x.rank == self.dims + 2
-        fixes = rearranged(self.call, self.wanted, self.axis, back=not pictures)
+        fixes = rearranged(self.call, self.wanted, self.axis, back=False)
+        if not pictures:
+            behind = ", and back behind it where what follows takes them last"
+            fixes = [replace(one, said=one.said + behind) for one in fixes]
         if self.x.rank == self.dims + 1 and self.wanted == 1:
             said = f"{self.x.name} has a batch and no channels: add axis 1, unsqueeze(1)"
             fixes = [through(self.call, [("unsqueeze", 1)], said), *fixes]

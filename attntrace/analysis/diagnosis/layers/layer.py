@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from attntrace.analysis.diagnosis.call import FailedCall, Given, Key, Proposal
-from attntrace.analysis.diagnosis.phrases import amended
-from attntrace.analysis.diagnosis.sizes import inverse
-from attntrace.analysis.diagnosis.words import method, plain, wrapped
+from attntrace.analysis.diagnosis.shapes import inverse
+from attntrace.analysis.diagnosis.text import plain
+from attntrace.analysis.diagnosis.writing import amended, method, written
 
 Step = tuple[Any, ...]
 """A method's name and its arguments: ("permute", 0, 2, 3, 1)."""
@@ -56,7 +55,7 @@ def through(call: FailedCall, steps: list[Step], said: str, back: Step | None = 
     for name, *args in steps:
         tensor = tensor.then(name, *args)
     if back is None:
-        return fixed(call, {input_key(call): tensor}, said)
+        return amended(call, said, {input_key(call): tensor})
     after = method(*back)
     code = call.code({input_key(call): written(tensor)})
     whole = f"`{code}{after}`" if code else f"`{written(tensor)}` before and `{after}` after"
@@ -65,36 +64,6 @@ def through(call: FailedCall, steps: list[Step], said: str, back: Step | None = 
         code=code and code + after,
         call=call.at({input_key(call): tensor}),
     )
-
-
-def written(tensor: Given) -> str:
-    """Return the code of a tensor after its steps, as people write it: "x[:, :64]", "ids - 1"."""
-    text = tensor.name
-    for name, args in tensor.steps:
-        text = (
-            _IDIOMS[name](text, *args) if name in _IDIOMS else wrapped(text) + method(name, *args)
-        )
-    return text
-
-
-def _part(text: str, dim: int, begin: int, size: int) -> str:
-    """Return a part of an axis as an index: "x[:, :64]"."""
-    before = "..., " if dim < 0 else ":, " * dim
-    return f"{wrapped(text)}[{before}{begin or ''}:{begin + size}]"
-
-
-_IDIOMS: dict[str, Callable[..., str]] = {
-    "narrow": _part,
-    "add": lambda text, number: f"{text} + {number}",
-    "sub": lambda text, number: f"{text} - {number}",
-    "mean": lambda text, dim, _: f"{wrapped(text)}.mean({dim}, keepdim=True)",
-}
-"""How some methods are written instead."""
-
-
-def fixed(call: FailedCall, changes: Mapping[Key, Given], said: str) -> Proposal:
-    """Return the proposal of the same call with tensors that went through more steps."""
-    return amended(call, changes, said, {key: written(one) for key, one in changes.items()})
 
 
 def ordered(call: FailedCall, order: tuple[int, ...], said: str, *, back: bool) -> Proposal:
@@ -142,8 +111,3 @@ def taken(call: FailedCall, place: int, name: str, value: Any, why: str = "") ->
         code=None if call.module else call.code({key: shown}),
         call=call.at({key: value}),
     )
-
-
-def instead(call: FailedCall, op: str, args: tuple[Any, ...], said: str) -> Proposal:
-    """Return another function of torch's in place of the one that failed."""
-    return Proposal(said=said, call=replace(call, op=op, args=args, kwargs={}, module=None))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import isqrt, prod
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
-from attntrace.analysis.diagnosis.phrases import amended, divided, quoted, sized
-from attntrace.analysis.diagnosis.words import plain, wrapped
+from attntrace.analysis.diagnosis.text import divided, plain, quoted, sized
+from attntrace.analysis.diagnosis.writing import amended, wrapped
 
 _WHOLE = ("int8", "int16", "int32", "int64", "uint8")
 
@@ -92,16 +92,18 @@ class _Fed:
         """Yield the ways to bring the features to the end that the sizes allow."""
         for said, tensor in _arranged(self.x, self.wanted):
             key = self.call.key(0, "input")
-            layered = key not in self.call.spans and tensor.steps[-1][0] == "flatten"
-            start = tensor.steps[-1][1][0] if layered else 0
-            before = f", with an `nn.Flatten({start})` before `{self.layer}`" if layered else ""
-            yield amended(self.call, {key: tensor}, said + before)
+            name, args = tensor.steps[-1]
+            if key not in self.call.spans and name == "flatten":
+                said += f", with an `nn.Flatten({args[0]})` before `{self.layer}`"
+                yield Proposal(said=said, call=self.call.at({key: tensor}))
+            else:
+                yield amended(self.call, said, {key: tensor})
 
     def _turned(self) -> Iterator[Proposal]:
         """Yield F.linear with the weight turned to (out, in), as it wants it."""
         if self.layer is None and (self.weight.shape or (0,))[0] == self.width:
             said = f"F.linear takes the weight as (out, in), turn {self.weight.name}"
-            yield amended(self.call, {self.call.key(1, "weight"): self.weight.then("t")}, said)
+            yield amended(self.call, said, {self.call.key(1, "weight"): self.weight.then("t")})
 
     def _split(self) -> Iterator[Proposal]:
         """Yield the layer on each head, where the features are those of several."""
@@ -109,7 +111,7 @@ class _Fed:
         if self.x.rank > 2 and self.wanted > 3 < parts and not rest:
             said = f"split {self.x.name} into {parts} heads of {self.wanted} first"
             heads = self.x.then("unflatten", -1, (parts, self.wanted))
-            yield amended(self.call, {self.call.key(0, "input"): heads}, said)
+            yield amended(self.call, said, {self.call.key(0, "input"): heads})
 
     def _rebuilt(self, why: str) -> Proposal:
         out = (self.weight.shape or (0, 0))[0]
@@ -120,7 +122,8 @@ class _Fed:
         no_bias = self.call.argument(2, "bias") is None
         code = f"nn.Linear({self.width}, {out}{', bias=False' if no_bias else ''})"
         said = f"build `{self.layer}` with in_features={self.width}: `{code}`{why}"
-        return Proposal(said=said, code=f"{self.layer} = {code}", call=call)
+        written = self.call.module is not None and self.call.module.text
+        return Proposal(said=said, code=f"{self.layer} = {code}" if written else None, call=call)
 
     def _embedding(self) -> Proposal:
         return Proposal(

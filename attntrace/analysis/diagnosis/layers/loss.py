@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import math
 
-from attntrace.analysis.diagnosis.call import (
-    Culprit,
-    Explained,
-    FailedCall,
-    Given,
-    Proposal,
-)
+from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
 from attntrace.analysis.diagnosis.layers.classes import Classes
-from attntrace.analysis.diagnosis.layers.layer import fixed, instead, layer
-from attntrace.analysis.diagnosis.sizes import broadcast
-from attntrace.analysis.diagnosis.words import plain
+from attntrace.analysis.diagnosis.layers.layer import layer
+from attntrace.analysis.diagnosis.shapes import broadcast
+from attntrace.analysis.diagnosis.text import plain
+from attntrace.analysis.diagnosis.writing import amended, instead
 
 _CLASSES = ("cross_entropy", "nll_loss", "cross_entropy_loss", "nll_loss2d", "nll_loss_nd")
 _EQUAL = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
@@ -62,19 +57,19 @@ def _reshaped(call: FailedCall, x: Given, target: Given) -> list[Proposal]:
     keys = call.key(0, "input"), call.key(1, "target")
     if one == (*other, 1):
         said = f"take the last axis, of size 1, off {x.name}"
-        fixes.append(fixed(call, {keys[0]: x.then("squeeze", -1)}, said))
+        fixes.append(amended(call, said, {keys[0]: x.then("squeeze", -1)}))
         said = f"give {target.name} one"
-        fixes.append(fixed(call, {keys[1]: target.then("unsqueeze", -1)}, said))
+        fixes.append(amended(call, said, {keys[1]: target.then("unsqueeze", -1)}))
     elif other == (*one, 1):
         said = f"take the last axis, of size 1, off {target.name}"
-        fixes.append(fixed(call, {keys[1]: target.then("squeeze", -1)}, said))
+        fixes.append(amended(call, said, {keys[1]: target.then("squeeze", -1)}))
     elif x.rank == target.rank > 1 and other == (*one[:-2], one[-1], one[-2]):
         said = f"swap the last two axes of {target.name}"
         swapped = target.then("transpose", -2, -1)
-        fixes.append(fixed(call, {keys[1]: swapped}, said))
+        fixes.append(amended(call, said, {keys[1]: swapped}))
     elif math.prod(one) == math.prod(other):
         said = f"give {target.name} the shape of {x.name}, {one}"
-        fixes.append(fixed(call, {keys[1]: target.then("reshape", one)}, said))
+        fixes.append(amended(call, said, {keys[1]: target.then("reshape", one)}))
     elif "int" in target.dtype and one[:-1] == other:
         said = f"{target.name} holds classes, one of {one[-1]} for each row: "
         said += f"`F.cross_entropy({x.name}, {target.name})`"
@@ -89,7 +84,7 @@ def _reshaped(call: FailedCall, x: Given, target: Given) -> list[Proposal]:
         place, longer = (0, x) if one[0] > other[0] else (1, target)
         least = min(one[0], other[0])
         said = f"take as many rows of {longer.name} as the other has, {least}"
-        fixes.append(fixed(call, {keys[place]: longer.then("narrow", 0, 0, least)}, said))
+        fixes.append(amended(call, said, {keys[place]: longer.then("narrow", 0, 0, least)}))
     return fixes
 
 
@@ -116,7 +111,7 @@ def _whole(call: FailedCall, x: Given, target: Given) -> Explained | None:
         if "float" not in tensor.dtype:
             rule = f"{layer(call)} compares numbers with a point, and {tensor.name} is "
             key = call.key(place, ("input", "target")[place])
-            fix = fixed(call, {key: tensor.then("float")}, f"make {tensor.name} float")
+            fix = amended(call, f"make {tensor.name} float", {key: tensor.then("float")})
             return Explained(rule=f"{rule}{tensor.dtype}.", proposals=(fix,))
     if plain(call.op) != "binary_cross_entropy" or x.dtype != target.dtype:
         return None
@@ -125,7 +120,7 @@ def _whole(call: FailedCall, x: Given, target: Given) -> Explained | None:
     )
     said = f"give it logits instead: `F.binary_cross_entropy_with_logits({x.name}, {target.name})`"
     fixes = [instead(call, "binary_cross_entropy_with_logits", (x, target), said)]
-    fixes.append(fixed(call, {call.key(0, "input"): x.then("sigmoid")}, "squash the logits"))
+    fixes.append(amended(call, "squash the logits", {call.key(0, "input"): x.then("sigmoid")}))
     return Explained(rule=rule, proposals=tuple(fixes))
 
 
@@ -157,5 +152,5 @@ def _pairs(call: FailedCall, op: str) -> Explained | None:
     fixes = []
     if math.prod(shapes[2]) == math.prod(rows):
         name, args = ("squeeze", (-1,)) if shapes[2] == (*rows, 1) else ("reshape", (rows,))
-        fixes = [fixed(call, {keys[2]: last.then(name, *args)}, f"bring {last.name} to {rows}")]
+        fixes = [amended(call, f"bring {last.name} to {rows}", {keys[2]: last.then(name, *args)})]
     return Explained(rule=f"{rule}{a.name}, {shapes[0]}.", proposals=tuple(fixes))

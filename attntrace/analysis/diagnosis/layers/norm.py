@@ -19,8 +19,7 @@ from attntrace.analysis.diagnosis.layers.layer import (
     rebuilt,
     through,
 )
-from attntrace.analysis.diagnosis.phrases import divided, sized
-from attntrace.analysis.diagnosis.words import listed, plain
+from attntrace.analysis.diagnosis.text import divided, listed, plain, sized
 
 RANKS = {
     "BatchNorm1d": (2, 3), "BatchNorm2d": (4,), "BatchNorm3d": (5,),

@@ -7,9 +7,9 @@ from math import isqrt
 from typing import Any
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
-from attntrace.analysis.diagnosis.layers.layer import fixed, input_key, layer, taken, through
-from attntrace.analysis.diagnosis.phrases import divided
-from attntrace.analysis.diagnosis.words import counted, plain
+from attntrace.analysis.diagnosis.layers.layer import input_key, layer, taken, through
+from attntrace.analysis.diagnosis.text import counted, divided, plain
+from attntrace.analysis.diagnosis.writing import amended
 
 _MODES = {3: "linear", 4: "bilinear", 5: "trilinear"}
 _RANKS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}
@@ -216,7 +216,7 @@ def _grid_sample(call: FailedCall, x: Given) -> Explained | None:
         rule = f"grid_sample needs the batch of {grid.name}, {points[0]}, to equal that of "
         rule += f"{x.name}, {shape[0]}."
         wide = grid.then("expand", shape[0], *(-1,) * (grid.rank - 1))
-        fix = fixed(call, {key: wide}, "give every picture the same grid")
+        fix = amended(call, "give every picture the same grid", {key: wide})
         return Explained(rule=rule, proposals=(fix,) if points[0] == 1 else ())
     if points[-1] == x.rank - 2:
         return None
@@ -225,7 +225,7 @@ def _grid_sample(call: FailedCall, x: Given) -> Explained | None:
     fixes = []
     if grid.rank == 4 and points[1] == 2:
         last = grid.then("permute", 0, 2, 3, 1)
-        fixes.append(fixed(call, {key: last}, "bring the coordinates to the end"))
+        fixes.append(amended(call, "bring the coordinates to the end", {key: last}))
     culprits = (Culprit(tensor=grid, dim=grid.rank - 1),)
     return Explained(rule=rule, culprits=culprits, proposals=tuple(fixes))
 

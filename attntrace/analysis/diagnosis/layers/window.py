@@ -7,9 +7,9 @@ from math import prod
 from typing import Any
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
-from attntrace.analysis.diagnosis.layers.layer import input_key, instead, layer, taken, through
-from attntrace.analysis.diagnosis.phrases import divided, times
-from attntrace.analysis.diagnosis.words import listed, plain
+from attntrace.analysis.diagnosis.layers.layer import input_key, layer, taken, through
+from attntrace.analysis.diagnosis.text import divided, listed, plain, times
+from attntrace.analysis.diagnosis.writing import instead
 
 SIDES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 _POOL = re.compile(r"(adaptive_)?(max|avg|lp)_pool([123])d(_with_indices)?")

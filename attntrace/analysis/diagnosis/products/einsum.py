@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
-from attntrace.analysis.diagnosis.phrases import amended, divided, quoted, sized
 from attntrace.analysis.diagnosis.products.equation import dots, fits, named, ranked, spelled
-from attntrace.analysis.diagnosis.sizes import broadcast
-from attntrace.analysis.diagnosis.words import counted, listed, plain
+from attntrace.analysis.diagnosis.products.factors import unsplit_width
+from attntrace.analysis.diagnosis.products.unsplit import unsplit
+from attntrace.analysis.diagnosis.shapes import broadcast
+from attntrace.analysis.diagnosis.text import counted, divided, listed, plain, quoted, sized
+from attntrace.analysis.diagnosis.writing import amended
 
 _FREE = "nmijklxyzabcdefghopqrstuvw"
 
@@ -65,14 +67,15 @@ class _Sum:
                 return Explained(
                     rule=f'`"{term}"` names {counted(len(letters), "axis")}, but {tensor.name} has '
                     f"{tensor.rank}: {tensor.shape}.",
-                    culprits=(Culprit(tensor=tensor, dim=0),) if tensor.rank else (),
+                    culprits=(Culprit(tensor=tensor, dim=None),) if tensor.rank else (),
                     proposals=(*self._other_rank(place, letters),),
                 )
         return None
 
     def _other_rank(self, place: int, letters: str) -> Iterator[Proposal]:
         if self.operands[place].rank < len(letters):
-            yield from self._widened()
+            found = unsplit(self.terms, self.operands, place)
+            yield from [self._operand(place, *found)] if found else self._widened()
             yield from self._fewer_letters(place, letters)
         else:
             yield from self._more_letters()
@@ -94,7 +97,7 @@ class _Sum:
                 names = listed(self.operands[place].name for place in misfits)
                 said = f"give {names} the axis {self.terms[misfits[0]][dim]} that is missing"
                 yield amended(
-                    self.call, {place + 1: tensor for place, tensor in moved.items()}, said
+                    self.call, said, {place + 1: tensor for place, tensor in moved.items()}
                 )
                 return
 
@@ -256,7 +259,8 @@ class _Sum:
         fitted = [*(other.shape or ())]
         fitted[second[2]] = first[0]
         if a.endswith(letter) and b.endswith(letter):
-            said = f"build {one.name} and {other.name} with one width ({letter} is {sizes})"
+            said = f"build {one.name} and {other.name} with one width ({letter} is {sizes}"
+            said += f"{unsplit_width(one.shape or (), other.shape or ())})"
         elif a.endswith(letter) and min(one.rank, other.rank) > 2:
             said = (
                 f"keys and values must have the same length ({letter} is {sizes}): take both from "
@@ -293,4 +297,4 @@ class _Sum:
     def _operand(self, place: int, tensor: Given, said: str, text: str = "") -> Proposal:
         if self.listing:
             return Proposal(said=said, call=self._at(place, tensor))
-        return amended(self.call, {place + 1: tensor}, said, {place + 1: text} if text else None)
+        return amended(self.call, said, {place + 1: tensor}, {place + 1: text} if text else None)

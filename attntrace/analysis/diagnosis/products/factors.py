@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from attntrace.analysis.diagnosis.sizes import broadcast
+from attntrace.analysis.diagnosis.shapes import broadcast
+from attntrace.analysis.diagnosis.text import divided
 from attntrace.record import Shape
 
 NAMES = {
@@ -30,3 +31,12 @@ def product_shape(op: str, left: Shape, right: Shape) -> Shape | None:
         return (*left[:-2], *rows, *columns) if left[:-2] == right[:-2] else None
     batch = broadcast(left[:-2], right[:-2])
     return None if batch is None else (*batch, *rows, *columns)
+
+
+def unsplit_width(one: Shape, other: Shape) -> str:
+    """Return what the larger of two widths looks like, if it is as many heads of the smaller."""
+    narrow, wide = sorted((one, other), key=lambda shape: shape[-1])
+    if wide[-1] not in [narrow[-1] * heads for heads in narrow[1:-1]]:
+        return ""
+    sums = divided(wide[-1], narrow[-1])
+    return f"; {sums} looks like the whole width, {narrow[-1]} like head_dim"

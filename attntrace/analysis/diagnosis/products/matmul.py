@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
-from attntrace.analysis.diagnosis.phrases import amended, axis, divided, quoted, sized
 from attntrace.analysis.diagnosis.products.factors import NAMES, RANKS, product_shape
 from attntrace.analysis.diagnosis.products.versions import Version, untransposed, versions
-from attntrace.analysis.diagnosis.sizes import broadcast
-from attntrace.analysis.diagnosis.words import plain, wrapped
+from attntrace.analysis.diagnosis.shapes import broadcast
+from attntrace.analysis.diagnosis.text import axis, divided, plain, quoted, sized
+from attntrace.analysis.diagnosis.writing import amended, wrapped
 from attntrace.record import Shape
 
 _WEIGHTS = re.compile(r"att|prob|weight|score|energy|softmax|alpha", re.IGNORECASE)
@@ -131,7 +131,8 @@ class _Pair:
         `dear` is the cost from which on a change is none that an author could mean.
         """
         found = self._best(self.op)
-        if found is not None and found[0].cost + found[1].cost > dear:
+        is_turned = untransposed(self.right) is not None  # so that features meet features
+        if found is not None and found[0].cost * (99 if is_turned else 1) + found[1].cost > dear:
             found = None
         swap = product_shape(self.op, *reversed(self.shapes)) is not None
         if swap and _WEIGHTS.search(self.right.name):
@@ -139,7 +140,7 @@ class _Pair:
             swap = False
         if found is not None:
             yield self._proposal(*found)
-        if swap and self.left.rank > 1:
+        if swap and self.left.rank > 1 and not is_turned:
             yield self._swapped()
 
     def _best(self, op: str) -> tuple[Version, Version] | None:
@@ -160,12 +161,13 @@ class _Pair:
         moved = [(k, v) for k, v in zip(self.keys, (one, other), strict=True) if v.said]
         said = " and ".join(version.said for _, version in moved)
         texts = {key: version.text for key, version in moved}
-        return amended(self.call, {key: v.given for key, v in moved}, said, texts)
+        return amended(self.call, said, {key: v.given for key, v in moved}, texts)
 
     def _swapped(self) -> Proposal:
         first, second = self.keys
         tensors = {first: self.right, second: self.left}
-        return amended(self.call, tensors, f"put {self.right.name} first")
+        texts = {key: wrapped(tensor.name) for key, tensor in tensors.items()}
+        return amended(self.call, f"put {self.right.name} first", tensors, texts)
 
     def _repeated(self, dim: int) -> Iterator[Proposal]:
         """Yield the smaller batch repeated, as heads that share keys and values need it."""
@@ -183,7 +185,7 @@ class _Pair:
         tensor = one.then("repeat_interleave", times, where)
         text = f"{one.name}.repeat_interleave({times}, dim={where})"
         key = self.keys[few]
-        yield amended(self.call, {key: tensor}, said, {key: text})
+        yield amended(self.call, said, {key: tensor}, {key: text})
 
     def _as_matmul(self) -> Iterator[Proposal]:
         """Yield matmul, which takes any number of axes, where it fits."""
@@ -201,7 +203,7 @@ class _Pair:
         """Yield the heads folded into the batch, for bmm."""
         if RANKS[self.op] == (3, 3) and self.left.rank == self.right.rank == 4:
             tensors = {k: t.then("flatten", 0, 1) for k, t in self._keyed()}
-            yield amended(self.call, tensors, "fold the heads into the batch")
+            yield amended(self.call, "fold the heads into the batch", tensors)
 
     def _keyed(self) -> list[tuple[Key, Given]]:
         return [(self.keys[0], self.left), (self.keys[1], self.right)]
@@ -230,14 +232,19 @@ class _Pair:
     def _told(self) -> Iterator[Proposal]:
         """Yield what no change of axes can mend: two lengths or two widths of an attention."""
         a, b = self.shapes
-        if min(self.left.rank, self.right.rank) < 3 or self.right.path or self.left.path:
+        base, rank = untransposed(self.right), min(self.left.rank, self.right.rank)
+        if (rank < 3 and (base is None or rank < 2)) or self.right.path or self.left.path:
             return
-        base = untransposed(self.right)
-        if base is not None and len(base.shape) > 2:
+        if base is not None and base.shape[-1] == b[-2]:
             said = (
-                f"project {self.left.name} and {base.text} to one head_dim: the last size of "
-                f"{self.left.name} is {a[-1]}, that of {base.text} is {base.shape[-1]}"
+                f"project {self.left.name} and {base.text} to one "
+                f"{'head_dim' if rank > 3 else 'width'}: the last size of {self.left.name} is "
+                f"{a[-1]}, that of {base.text} is {b[-2]}"
             )
+            if rank < 4:
+                said += f", nn.Linear({b[-2]}, {a[-1]}) for {base.text}"
+            if rank == 3 and b[-2] == 2 * a[-1]:
+                said += ", or add the two directions of a bidirectional RNN"
             fitted = (*b[:-2], a[-1], b[-1])
         else:
             said = (

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 
 from attntrace.analysis.diagnosis.call import Given
-from attntrace.analysis.diagnosis.phrases import stepped
-from attntrace.analysis.diagnosis.sizes import inverse, shape_after
-from attntrace.analysis.diagnosis.words import wrapped
+from attntrace.analysis.diagnosis.shapes import inverse
+from attntrace.analysis.diagnosis.writing import wrapped, written
 from attntrace.record import Shape
 
 _LAST_STEP = re.compile(
@@ -75,7 +75,7 @@ def versions(tensor: Given, other: Given, *, widened: bool) -> Iterator[Version]
         given = start.given.then(method, *args)
         shape = shape_after(given)
         if shape != tensor.shape or base is not None:
-            step = stepped(Given(name=start.text, shape=None, steps=((method, args),)))
+            step = written(Given(name=start.text, shape=None, steps=((method, args),)))
             step = f"{wrapped(start.text)}.T" if method == "t" else step
             instead = f" instead of `{tensor.name.removeprefix(start.text)}`" if base else ""
             yield Version(given, step, _said(start.text, tensor.rank, args) + instead, cost, shape)
@@ -83,7 +83,7 @@ def versions(tensor: Given, other: Given, *, widened: bool) -> Iterator[Version]
         for dim in range(tensor.rank + 1):
             given = tensor.then("unsqueeze", dim)
             said = f"give {tensor.name} an axis of 1 at {dim}"
-            yield Version(given, stepped(given), said, 2 + dim % 2, shape_after(given))
+            yield Version(given, written(given), said, 2 + dim % 2, shape_after(given))
 
 
 def _said(name: str, rank: int, args: tuple[int, ...]) -> str:
@@ -94,3 +94,35 @@ def _said(name: str, rank: int, args: tuple[int, ...]) -> str:
     if len(args) == 2:
         return f"swap axes {args[0]} and {args[1]} of {name}"
     return f"order the axes of {name} as {args[:rank]}"
+
+
+def _transpose(shape: Shape, one: int, other: int) -> Shape:
+    moved = list(shape)
+    moved[one], moved[other] = moved[other], moved[one]
+    return tuple(moved)
+
+
+def _unsqueeze(shape: Shape, dim: int) -> Shape:
+    dim = dim if dim >= 0 else dim + len(shape) + 1
+    return (*shape[:dim], 1, *shape[dim:])
+
+
+def _flatten(shape: Shape, start: int = 0) -> Shape:
+    return (*shape[:start], prod(shape[start:]))
+
+
+_MOVES: dict[str, Callable[..., Shape]] = {
+    "transpose": _transpose,
+    "t": lambda shape: shape[::-1],
+    "unsqueeze": _unsqueeze,
+    "flatten": _flatten,
+    "permute": lambda shape, *order: tuple(shape[dim] for dim in order),
+}
+
+
+def shape_after(tensor: Given) -> Shape:
+    """Return the shape that a tensor has after its steps. Raises KeyError for unknown methods."""
+    shape = tensor.shape or ()
+    for method, args in tensor.steps:
+        shape = _MOVES[method](shape, *args)
+    return shape

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
-from attntrace.analysis.diagnosis.proposing import changed, shaped, written
 from attntrace.analysis.diagnosis.recurrent.packing import OP, unpackable
 from attntrace.analysis.diagnosis.recurrent.state import kind, misshapen, restated, single
 from attntrace.analysis.diagnosis.recurrent.stepped import BELOW, CELLS, LAYERS, Stepped
+from attntrace.analysis.diagnosis.text import shaped
+from attntrace.analysis.diagnosis.writing import changed, written
 
 _WEIGHTS = re.compile(r"does not match weight dtype \(torch\.(\w+)\)")
 """Only the message has what the weights are made of, where the module refused."""

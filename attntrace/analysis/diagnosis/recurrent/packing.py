@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
-from attntrace.analysis.diagnosis.proposing import changed, shaped, with_keyword
+from attntrace.analysis.diagnosis.text import shaped
+from attntrace.analysis.diagnosis.writing import changed, with_keyword
 
 OP = "pack_padded_sequence"
 

@@ -15,8 +15,9 @@ from attntrace.analysis.diagnosis.call import (
     Proposal,
     given_in,
 )
-from attntrace.analysis.diagnosis.proposing import changed, sizes, ticked, written
 from attntrace.analysis.diagnosis.recurrent.stepped import Stepped
+from attntrace.analysis.diagnosis.text import sizes, ticked
+from attntrace.analysis.diagnosis.writing import changed, written
 
 
 def restated(one: Stepped, said: str, changes: dict[int, Given]) -> Proposal:

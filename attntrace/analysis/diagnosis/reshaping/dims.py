@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
-from attntrace.analysis.diagnosis.phrases import amended, quoted
+from attntrace.analysis.diagnosis.reshaping.asked import numbers, whole
 from attntrace.analysis.diagnosis.reshaping.parts import PARTS
-from attntrace.analysis.diagnosis.sizes import numbers, whole
-from attntrace.analysis.diagnosis.words import counted, listed, plain, wrapped
+from attntrace.analysis.diagnosis.text import counted, listed, plain, quoted
+from attntrace.analysis.diagnosis.writing import amended, wrapped
 
 FIRST = (
     "softmax", "log_softmax", "softmin", "argmax", "argmin", "cumsum", "cumprod", "cummax",
@@ -29,6 +30,8 @@ SECOND = (
 PAIRS = ("transpose", "swapaxes", "swapdims", "transpose_", "flatten", "movedim", "moveaxis")
 """Ops that take two of them."""
 _KEYWORDS = ("dim", "dims", "axis", "dim0", "dim1", "axis0", "axis1", "start_dim", "end_dim")
+IMAGES = (1, 3)
+"""Channels of an image, at its front where it has no batch axis."""
 _FLIPS = ("T", "mT", "H", "mH", "adjoint", "t")
 
 
@@ -73,7 +76,7 @@ def _missing(call: FailedCall, x: Given, op: str) -> Explained | None:
     return Explained(
         rule=f"{quoted(call)} names axis {dim}, but {x.name} has {counted(x.rank, 'axis')}, "
         f"{x.shape}, {places} 0 to {rank - 1} or {-rank} to -1.",
-        culprits=(Culprit(tensor=x, dim=x.rank - 1),) if x.rank else (),
+        culprits=(Culprit(tensor=x, dim=None),),
         proposals=(*_other_axes(call, x, op, named, rank),),
     )
 
@@ -95,7 +98,7 @@ def _other_axes(
     lacks = max(max(dims) - rank + 1, -rank - min(dims))
     several = len(dims) > 1
     said = f"add the batch axis that {x.name} lacks, with unsqueeze(0)"
-    batch = [amended(call, {call.key(0, "input"): x.then("unsqueeze", 0)}, said)]
+    batch = [amended(call, said, {call.key(0, "input"): x.then("unsqueeze", 0)})]
     batch = batch if lacks == 1 and op != "unsqueeze" else []
     if several:
         yield from batch
@@ -148,7 +151,7 @@ def _flip(call: FailedCall, x: Given, op: str) -> Explained | None:
         proposals.append(Proposal(said=said, code=code, call=column))
     return Explained(
         rule=f"{spoken} takes a tensor of {wants}, but {x.name} has {x.rank}: {x.shape}.",
-        culprits=(Culprit(tensor=x, dim=0),),
+        culprits=(Culprit(tensor=x, dim=None),),
         proposals=tuple(proposals),
     )
 
@@ -159,7 +162,7 @@ def _permute(call: FailedCall, x: Given, dims: tuple[int, ...]) -> Explained | N
     if len(dims) != rank:
         return Explained(
             rule=f"{quoted(call)} orders {counted(len(dims), 'axis')}, {dims}, but {said}.",
-            culprits=(Culprit(tensor=x, dim=0),) if rank else (),
+            culprits=(Culprit(tensor=x, dim=None),),
             proposals=(*_fitted(call, x, dims),),
         )
     if odd := [dim for dim in dims if not -rank <= dim < rank]:
@@ -193,11 +196,15 @@ def _fitted(call: FailedCall, x: Given, dims: tuple[int, ...]) -> Iterator[Propo
     plain_order = {*dims} == {*range(many)}
     if many == rank + 1:
         said = f"add the batch axis that {x.name} lacks, with unsqueeze(0)"
-        batch = amended(call, {call.key(0, "input"): x.then("unsqueeze", 0)}, said)
+        batch = amended(call, said, {call.key(0, "input"): x.then("unsqueeze", 0)})
         fixed = replace(call, args=(x.then("unsqueeze", 0), dims), kwargs={})
-        yield replace(batch, call=fixed)
+        found = [replace(batch, call=fixed)]
         if plain_order and dims[0] == 0:
-            yield _ordered(call, tuple(dim - 1 for dim in dims[1:]), "or order the axes without it")
+            without = tuple(dim - 1 for dim in dims[1:])
+            found.append(_ordered(call, without, "or order the axes without it"))
+        merged = [*_merged(call, dims)] if plain_order else []
+        is_image = (x.shape or (0,))[0] in IMAGES
+        yield from found if is_image else (*merged, *found)
     elif many < rank and plain_order:
         more = rank - many
         front = (*range(more), *(dim + more for dim in dims))
@@ -206,6 +213,16 @@ def _fitted(call: FailedCall, x: Given, dims: tuple[int, ...]) -> Iterator[Propo
         if dims[0] == 0:
             back = (*dims, *range(many, rank))
             yield _ordered(call, back, f"or keep the last {axes} in place")
+
+
+def _merged(call: FailedCall, dims: tuple[int, ...]) -> Iterator[Proposal]:
+    """Yield the same order of axes of which two that stay side by side are one already."""
+    for one, other in pairwise(dims):
+        if other == one + 1 and one > 0:
+            kept = [dim - (dim > one) for dim in dims if dim != other]
+            said = f"if axes {one} and {other} were made one before (flatten), move that one"
+            yield _ordered(call, tuple(kept), said)
+            return
 
 
 def _ordered(call: FailedCall, order: tuple[int, ...], said: str) -> Proposal:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import combinations
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
-from attntrace.analysis.diagnosis.phrases import axis, divided, quoted, stepped
-from attntrace.analysis.diagnosis.sizes import numbers, whole
-from attntrace.analysis.diagnosis.words import counted, plain, wrapped
+from attntrace.analysis.diagnosis.reshaping.asked import numbers, whole
+from attntrace.analysis.diagnosis.text import axis, counted, divided, plain, quoted
+from attntrace.analysis.diagnosis.writing import wrapped, written
 from attntrace.record import Shape
 
 
@@ -45,7 +45,7 @@ def _short(call: FailedCall, x: Given, shape: Shape, wanted: Shape) -> Explained
     return Explained(
         rule=f"{quoted(call)} gives {counted(len(wanted), 'size')}, {wanted}, but {x.name} has "
         f"{counted(len(shape), 'axis')}, {shape}, and expanding cannot leave any out.",
-        culprits=(Culprit(tensor=x, dim=0),),
+        culprits=tuple(Culprit(tensor=one, dim=None) for _, one in reversed(call.tensors())),
         proposals=tuple(fixes[:1]),
     )
 
@@ -108,8 +108,8 @@ def _placed(call: FailedCall, x: Given, shape: Shape, wanted: Shape) -> Iterator
         while cut[-1] == ":":
             cut.pop()
         text = f"{wrapped(x.name)}[{', '.join(cut)}]"
-        steps = stepped(tensor).removeprefix(wrapped(x.name))
-        text = text if len(new) > 1 else stepped(tensor)
+        steps = written(tensor).removeprefix(wrapped(x.name))
+        text = text if len(new) > 1 else written(tensor)
         code = call.code({0: text})
         said = f"put {x.name} where its sizes line up, with {steps[1:]}"
         said += f": `{code or text}`"

@@ -8,8 +8,8 @@ from itertools import pairwise
 from math import prod
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
-from attntrace.analysis.diagnosis.phrases import quoted, times
-from attntrace.analysis.diagnosis.words import plain, wrapped
+from attntrace.analysis.diagnosis.text import plain, quoted, times
+from attntrace.analysis.diagnosis.writing import wrapped
 from attntrace.record import Shape
 
 _TURNS = re.compile(r"\.(transpose|permute|swapaxes|movedim|expand|t|mT|T)\b(\([^()]*\))?")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
-from attntrace.analysis.diagnosis.phrases import axis, quoted, sized
-from attntrace.analysis.diagnosis.sizes import whole
+from attntrace.analysis.diagnosis.reshaping.asked import whole
+from attntrace.analysis.diagnosis.text import axis, quoted, sized
 
 
 def _dim(call: FailedCall, x: Given, place: int, default: int = 0) -> int | None:

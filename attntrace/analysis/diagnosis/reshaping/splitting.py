@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import gcd
 
-from attntrace.analysis.diagnosis.sizes import divisors
-from attntrace.analysis.diagnosis.words import listed
+from attntrace.analysis.diagnosis.text import listed
 from attntrace.record import Shape
 
 
@@ -39,6 +38,11 @@ class Uneven:
     windows: Shape = ()
     """The sizes of all axes that are cut into windows, height and width."""
 
+    @property
+    def axes(self) -> list[int]:
+        """Which of the axes that are split do not split evenly."""
+        return [at for at, size in enumerate(self.windows) if size % self.by] or [0]
+
     def better(self) -> Iterator[Better]:
         """Yield numbers that do divide, then what else the size could be."""
         near = sorted(divisors(gcd(self.size, *self.windows)), key=lambda n: abs(n - self.by))[:2]
@@ -47,7 +51,7 @@ class Uneven:
         low = self.size - self.size % self.by
         sizes = f"{low} or {low + self.by}" if low else f"{self.by}"
         if self.kind == "window":
-            said = f"pad {self.size} to {low + self.by} with F.pad, a multiple of {self.by}"
+            said = f"pad {self.size} to {low + self.by}, a multiple of {self.by}, with F.pad first"
             counts = [-(-size // self.by) for size in self.windows]
             changes = {2 * at: count for at, count in enumerate(counts)}
             yield Better(changes, said, tuple(count * self.by for count in counts))
@@ -95,3 +99,16 @@ def _halves(size: int, first: int, second: int, place: int) -> Uneven | None:
     if second > 0 and size % second and (first == -1 or (first == size // second and size % first)):
         return Uneven(size, second, place + 1, "groups", {place: first})
     return None
+
+
+def padded(name: str, before: Shape, after: Shape) -> str:
+    """Return the code that puts zeros behind the ends of axes: "F.pad(x, (0, 0, 0, 5))"."""
+    more = [b - a for a, b in zip(before, after, strict=True)]
+    first = next(at for at, size in enumerate(more) if size)
+    pads = ", ".join(f"0, {size}" for size in reversed(more[first:]))
+    return f"F.pad({name}, ({pads}))"
+
+
+def divisors(number: int) -> list[int]:
+    """Return the whole numbers that divide one, 1 and itself left out."""
+    return [n for n in range(2, number) if number % n == 0] if number < 2**20 else []

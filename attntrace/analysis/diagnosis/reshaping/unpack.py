@@ -8,8 +8,8 @@ from math import prod
 from typing import Any
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
-from attntrace.analysis.diagnosis.fitting.pair import with_shape
-from attntrace.analysis.diagnosis.words import atom, sizes
+from attntrace.analysis.diagnosis.text import shaped, sizes
+from attntrace.analysis.diagnosis.writing import wrapped
 
 _OF_SHAPE = re.compile(r"(\.shape|\.size\(\s*\))\s*$")
 _BATCH = frozenset({"b", "n", "bs", "bsz", "batch", "batch_size", "nb", "batchsize", "bz", "num"})
@@ -57,16 +57,16 @@ def _shape(value: Given, wanted: int, names: tuple[str, ...]) -> Explained | Non
     dims = "1 dimension" if value.rank == 1 else f"{value.rank} dimensions"
     more = "fewer" if fewer else "more"
     return Explained(
-        rule=f"{_named(wanted, names)} take a shape of {wanted} dimensions, and {with_shape(value)} "
+        rule=f"{_named(wanted, names)} take a shape of {wanted} dimensions, and {shaped(value)} "
         f"has {dims}, {abs(wanted - value.rank)} {more}.",
-        culprits=(Culprit(tensor=value, dim=value.rank - 1),) if value.rank else (),
+        culprits=(Culprit(tensor=value, dim=None),),
         proposals=tuple(ways),
     )
 
 
 def _lacking(value: Given, wanted: int, names: tuple[str, ...]) -> Iterator[Proposal]:
     """Too few sizes: mostly an input without its batch axis."""
-    whole, shape = atom(value.name), value.shape or ()
+    whole, shape = wrapped(value.name), value.shape or ()
     lower = [name.lower().strip("_") for name in names]
     batched = not lower or lower[0] in _BATCH or lower[0] == ""
     lacks_channels = wanted == 4 and value.rank == 3 and bool(lower[1:]) and lower[1] == "c"
@@ -120,7 +120,7 @@ def _side(shape: tuple[int, ...]) -> int | None:
 
 def _surplus(value: Given, wanted: int, names: tuple[str, ...]) -> Iterator[Proposal]:
     """Too many sizes: a map where tokens are expected, or an axis of size 1."""
-    whole, shape, rank = atom(value.name), value.shape or (), value.rank
+    whole, shape, rank = wrapped(value.name), value.shape or (), value.rank
     more = rank - wanted
     ones = [dim for dim, size in enumerate(shape) if size == 1]
     if more == 1:
@@ -151,7 +151,7 @@ def _surplus(value: Given, wanted: int, names: tuple[str, ...]) -> Iterator[Prop
 
 def _as_tokens(value: Given, names: tuple[str, ...]) -> Iterator[Proposal]:
     """(B, C, H, W) where (B, T, C) is expected, or heads that are still apart."""
-    whole, shape = atom(value.name), value.shape or ()
+    whole, shape = wrapped(value.name), value.shape or ()
     batch, chan, high, wide = shape
     lower = [name.lower().strip("_") for name in names]
     tokens = f"`{whole}.flatten(2).transpose(1, 2)` has shape {sizes((batch, high * wide, chan))}"
@@ -182,7 +182,7 @@ def _tensor(value: Given, wanted: int, names: tuple[str, ...]) -> Explained | No
         return None
     count = f"{shape[0]} parts along dim 0" if shape else "no parts, for it has 0 dimensions"
     return Explained(
-        rule=f"{_named(wanted, names)} take {wanted} parts, and the tensor {with_shape(value)} has "
+        rule=f"{_named(wanted, names)} take {wanted} parts, and the tensor {shaped(value)} has "
         f"{count}.",
         culprits=(Culprit(tensor=value, dim=0),) if shape else (),
         proposals=tuple(_taken(value, wanted, names)),
@@ -190,7 +190,7 @@ def _tensor(value: Given, wanted: int, names: tuple[str, ...]) -> Explained | No
 
 
 def _taken(value: Given, wanted: int, names: tuple[str, ...]) -> Iterator[Proposal]:
-    shape, whole, text = value.shape or (), atom(value.name), ""
+    shape, whole, text = value.shape or (), wrapped(value.name), ""
     left = ", ".join(names)
     sized = [dim for dim, size in enumerate(shape) if size == wanted]
     known = {"b", "n", "t", "l", "c", "h", "w", "d"} | _BATCH | _TOKENS | _MAP

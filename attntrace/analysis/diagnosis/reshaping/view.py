@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import isqrt, prod
-from typing import Any
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
-from attntrace.analysis.diagnosis.phrases import axis, divided, quoted, times
 from attntrace.analysis.diagnosis.reshaping import memory_order
-from attntrace.analysis.diagnosis.reshaping.splitting import uneven
-from attntrace.analysis.diagnosis.sizes import numbers, whole
-from attntrace.analysis.diagnosis.words import plain, wrapped
+from attntrace.analysis.diagnosis.reshaping.asked import numbers, whole
+from attntrace.analysis.diagnosis.reshaping.splitting import padded, uneven
+from attntrace.analysis.diagnosis.text import axis, divided, plain, quoted, times
+from attntrace.analysis.diagnosis.writing import wrapped
 from attntrace.record import Shape
 
 BYTES = {"float64": 8, "int64": 8, "complex64": 8, "complex128": 16, "float32": 4, "int32": 4,
@@ -35,9 +34,7 @@ def explain(call: FailedCall) -> Explained | None:
     like = call.argument(1, "other") if op.endswith("_as") else None
     wanted = like.shape if isinstance(like, Given) else numbers(call, 1, "size", "shape")
     sizes = whole(wanted)
-    if sizes is not None:
-        return _Reshape(call, x, x.shape, sizes).explained()
-    return None if wanted is None else _fraction(call, wanted)
+    return None if sizes is None else _Reshape(call, x, x.shape, sizes).explained()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +79,7 @@ class _Reshape:
     def _elements(self, known: int, elements: int) -> Explained:
         """Return what is said of another number of elements."""
         have, want, front = self._apart()
+        odd = uneven(have, want)
         asked = (
             f"{times(self.wanted)} = {known}" if -1 not in self.wanted else f"a multiple of {known}"
         )
@@ -96,7 +94,7 @@ class _Reshape:
             rule=rule + self._left(have, want, front) + ".",
             culprits=tuple(
                 Culprit(tensor=self.x, dim=self.at + front + place)
-                for place in reversed(range(len(have)))
+                for place in (odd.axes if odd is not None else reversed(range(len(have))))
             ),
             proposals=tuple(proposals),
         )
@@ -158,6 +156,8 @@ class _Reshape:
         shape = self.x.shape or ()
         tensor = self.x.of_shape(*shape[:at], *have, *shape[at + len(have) :])
         call = self._resized(changes, said).call
+        if "F.pad" in said:
+            said += f": `{padded(self.x.name, shape, tensor.shape or ())}`"
         return Proposal(said=said, call=call and call.at({0: tensor}))
 
     def _other_heads(self, width: int, want: Shape, front: int) -> Iterator[Proposal]:
@@ -233,25 +233,6 @@ def _asked(want: Shape, product: int) -> str:
         made = times(want) + (f" = {product}" if len(want) > 1 else "")
         return f"{made} is asked for"
     return f"a multiple of {times(known)} is asked for"
-
-
-def _fraction(call: FailedCall, wanted: tuple[Any, ...]) -> Explained | None:
-    """Return why a size that is no whole number is refused, as `C / heads` makes one."""
-    odd = next((place for place, size in enumerate(wanted) if isinstance(size, float)), None)
-    if odd is None:
-        return None
-    size, key = wanted[odd], odd + 1
-    span = call.spans.get(key) if len(call.args) > 2 else None
-    text = call.text[slice(*span)] if span else ""
-    code = call.code({key: text.replace("//", "/").replace("/", "//")}) if "/" in text else None
-    args = (call.args[0], tuple(int(n) if isinstance(n, float) else n for n in wanted))
-    fixed = replace(call, args=args, kwargs={})
-    said = "divide with `//`, which makes a whole number"
-    return Explained(
-        rule=f"{quoted(call)} takes whole numbers as sizes, but size {odd} is {size}, a float"
-        f"{f', of `{text}`' if text else ''}.",
-        proposals=(Proposal(said=f"{said}: `{code}`" if code else said, code=code, call=fixed),),
-    )
 
 
 def _unflatten(call: FailedCall, x: Given) -> Explained | None:
