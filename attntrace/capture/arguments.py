@@ -9,10 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attntrace.record import Argument
+from attntrace.capture.fence import unasked
+from attntrace.record import LATER, Argument
 
 _DIM = ("input", "dim")
 _OTHER = ("input", "other")
+_MASKED = ("query", "key", "value", "attn_mask")
+_LARGEST = 2**18
+"""Elements of a mask that is looked at."""
 _NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("softmax", "log_softmax", "mean", "sum", "amax", "amin", "logsumexp"), _DIM),
     **dict.fromkeys(("masked_fill", "masked_fill_"), ("input", "mask", "value")),
@@ -22,6 +26,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "full_like": ("input", "fill_value"),
     "where": ("condition", "input", "other"),
     "einsum": ("equation",),
+    "scaled_dot_product_attention": _MASKED,
 }
 """The arguments of calls in order, as torch names them."""
 NOTED = {
@@ -41,9 +46,26 @@ def arguments_of(
     if names is _OTHER and (len(args) != 2 or type(args[1]) is not float):
         return None
     found = {name: _plain(value) for name, value in zip(names, args, strict=False) if _says(value)}
+    if names is _MASKED and _is_later(args[3] if len(args) > 3 else (kwargs or {}).get(names[3])):
+        found[names[3]] = LATER
     if kwargs:
         found |= {name: _plain(value) for name, value in kwargs.items() if _says(value)}
     return found
+
+
+def _is_later(mask: Any) -> bool:
+    """Return whether a mask of bool is True above the diagonal and nowhere else."""
+    if type(mask) is not Tensor or mask.dtype != torch.bool or mask.device.type != "cpu":
+        return False
+    if mask.dim() < 2 or min(mask.shape[-2:]) < 2 or not 0 < mask.numel() <= _LARGEST:
+        return False
+    with unasked():
+        found: list[Any] = mask.tolist()  # which runs no op that a witness would see
+    squares = [found]
+    for _ in range(mask.dim() - 2):
+        squares = [part for square in squares for part in square]
+    rows = [row for square in squares for row in enumerate(square)]
+    return any(any(row) for _, row in rows) and not any(any(row[: at + 1]) for at, row in rows)
 
 
 def _says(value: Any) -> bool:

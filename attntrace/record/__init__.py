@@ -18,6 +18,7 @@ from attntrace.record.runs import Environment as Environment
 from attntrace.record.runs import ModuleRecord as ModuleRecord
 from attntrace.record.runs import Owner as Owner
 from attntrace.record.runs import StorageRecord as StorageRecord
+from attntrace.record.tensors import LATER as LATER
 from attntrace.record.tensors import Argument as Argument
 from attntrace.record.tensors import Kind as Kind
 from attntrace.record.tensors import OpOutput as OpOutput

@@ -12,7 +12,7 @@ Mark = tuple[int, int]
 
 TRAPS = (
     "batch-attention", "batch-recurrence", "causal-offset", "heads-attention", "heads-view", "kv-lengths", "mask-fill",
-    "one-key", "outer-broadcast", "softmax-axis", "tokens-view",
+    "mask-inverted", "one-key", "outer-broadcast", "softmax-axis", "tokens-view",
 )  # fmt: skip
 """The names of all traps."""
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 Shape = tuple[int, ...]
 Argument = int | float | bool | str | tuple[int, ...] | None
+LATER = "later keys"
+"""What a mask of attention is told by that shows each query the keys behind it, and no other."""
 """A plain value that a call was given."""
 Witness = Literal["hook", "function", "dispatch"]
 Kind = Literal["input", "op", "module", "output", "gradient"]
@@ -62,7 +64,8 @@ class TensorRecord:
     """What it is if no plain tensor: "sparse_coo, 5 values", "nested (2, *, 7)"."""
     arguments: dict[str, Argument] | None = None
     """What the call was given besides tensors, where shapes do not tell it: {"dim": -1}. None where
-    nobody looked: only some calls are looked at, such as softmax, masked_fill and einsum."""
+    nobody looked: only some calls are looked at, such as softmax, masked_fill and einsum. That of
+    attention has attn_mask, `LATER`, where it is such a mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,7 @@ def kernel_cells(
         "tensor": Cell("·"),
         "op": Cell(op.op.removesuffix(".default")),
         "shape": Cell(shape_text(output.shape)),
+        "axes": Cell(_axes_of(op, output, trace)),
         "dtype": Cell(output.dtype),
         "memory": _size(output.nbytes),
         "from": Cell(f"{origin}: {why(copy)}" if copy and output.allocated_nbytes else origin),
@@ -81,6 +82,15 @@ def kernel_cells(
         "flops": _count(op.flops),
         "module": Cell(op.path),
     }
+
+
+def _axes_of(op: OpRecord, output: OpOutput, trace: Trace) -> str:
+    """Return the axes of what an op returned where that is the very tensor of its row."""
+    row = trace.tensors[op.row] if op.row is not None else None
+    if row is None or row.axes is None or output.storage_id is None:
+        return ""
+    same = (row.storage_id, row.shape) == (output.storage_id, output.shape)
+    return tuple_text(row.axes) if same else ""
 
 
 def absent_cells(scores: Absent) -> dict[str, Cell]:

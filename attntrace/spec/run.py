@@ -24,7 +24,7 @@ Optimizer = Literal[
 ]  # fmt: skip
 TrapName = Literal[
     "batch-attention", "batch-recurrence", "causal-offset", "heads-attention", "heads-view", "kv-lengths", "mask-fill",
-    "one-key", "outer-broadcast", "softmax-axis", "tokens-view",
+    "mask-inverted", "one-key", "outer-broadcast", "softmax-axis", "tokens-view",
 ]  # fmt: skip
 
 

@@ -226,6 +226,51 @@ def test_a_mask_beside_is_causal():
     )
 
 
+@pytest.mark.parametrize(
+    ("queries", "keys", "values", "fixes"),
+    [
+        (
+            (2, 6, 10, 16),
+            (2, 6, 9, 16),
+            (2, 6, 7, 16),
+            ["make v from the sequence that k is made of, of length 9"],
+        ),
+        (
+            (2, 10, 16),
+            (2, 9, 16),
+            (9, 2, 16),
+            [
+                "swap batch and length of v: `v.transpose(-3, -2)`",
+                "swap batch and length of k: `k.transpose(-3, -2)`",
+                "make v from the sequence that k is made of, of length 9",
+            ],
+        ),
+        (
+            (2, 6, 9, 16),
+            (2, 6, 9, 16),
+            (2, 6, 7, 16),
+            [
+                (
+                    "hand over query, key, value in this order, so that keys and values have the "
+                    "same length, 9: v, k, q"
+                ),
+                "make v from the sequence that k is made of, of length 9",
+            ],
+        ),
+    ],
+)
+def test_keys_and_values_of_two_lengths(queries, keys, values, fixes):
+    """The CPU takes them in silence and meta refuses them: told from the call alone."""
+    shapes = zip("qkv", (queries, keys, values), strict=True)
+    args = tuple(Given(name=name, shape=shape) for name, shape in shapes)
+    found = explain(FailedCall(op="scaled_dot_product_attention", args=args))
+    assert found.rule == (
+        f"{NAME} needs as many values as keys, and v has a length of {values[-2]} "
+        f"where k has {keys[-2]}."
+    )
+    assert [proposal.said for proposal in found.proposals] == fixes
+
+
 sizes = st.integers(2, 7)
 
 

@@ -233,3 +233,15 @@ def test_a_tensor_in_the_place_of_a_parameter():
     assert found.rule == (
         "`w` is a parameter of the module, and a torch.FloatTensor was assigned to it."
     )
+
+
+def test_what_torch_itself_puts_into_a_tuple_has_the_authors_name():
+    """autograd.grad takes one tensor or several, and tells its own as a tuple of one."""
+
+    class Forces(nn.Module):
+        def forward(self, x):
+            energy = x.detach().sum()
+            return torch.autograd.grad(energy, x)[0]
+
+    found = refused(Forces(), tracked(4))
+    assert [one.name for one in found.operands] == ["energy", "x"]

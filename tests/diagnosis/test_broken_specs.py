@@ -59,7 +59,10 @@ def test_a_linear_layer_built_for_another_width(seed):
         return
     layer = random.Random(seed).choice(layers)
     wide, out = layer.in_features + 1, layer.out_features
-    layer.in_features, layer.weight = wide, nn.Parameter(torch.zeros(out, wide, dtype=layer.weight.dtype))
+    layer.in_features, layer.weight = (
+        wide,
+        nn.Parameter(torch.zeros(out, wide, dtype=layer.weight.dtype)),
+    )
     found = failure_of(block, inputs)
     if found is None:
         return  # an expert that no token was sent to
@@ -80,7 +83,10 @@ def test_a_linear_layer_that_makes_another_width(seed):
         return
     layer = random.Random(seed).choice(layers)
     wide, features = layer.out_features + 1, layer.in_features
-    layer.out_features, layer.weight = wide, nn.Parameter(torch.zeros(wide, features, dtype=layer.weight.dtype))
+    layer.out_features, layer.weight = (
+        wide,
+        nn.Parameter(torch.zeros(wide, features, dtype=layer.weight.dtype)),
+    )
     if layer.bias is not None:
         layer.bias = nn.Parameter(torch.zeros(wide, dtype=layer.weight.dtype))
     found = failure_of(block, inputs)
@@ -99,7 +105,9 @@ def test_an_input_of_another_size(seed, choice):
     spec = spec_of(seed)
     block, inputs = blocks.build(spec), blocks.make_inputs(spec)
     pick = random.Random(choice)
-    tensors = {name: one for name, one in inputs.items() if isinstance(one, torch.Tensor) and one.dim()}
+    tensors = {
+        name: one for name, one in inputs.items() if isinstance(one, torch.Tensor) and one.dim()
+    }
     name = pick.choice(sorted(tensors))
     dim = pick.randrange(tensors[name].dim())
     extra = tensors[name].narrow(dim, 0, 1) if tensors[name].shape[dim] else None

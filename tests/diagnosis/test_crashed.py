@@ -192,7 +192,7 @@ def unpacked_value(self):
             unpacked_value,
             "unpack",
             [[5, 8], 4],
-            {"names": ["a", "*rest", "b", "c"], "of": "value"},
+            {"names": ["a", "*rest", "b", "c"], "of": "value", "whole": ("X", (2, 5, 8))},
         ),
     ],
     ids=lambda given: getattr(given, "__name__", None),
@@ -200,7 +200,8 @@ def unpacked_value(self):
 def test_what_a_call_was_given(function, op, args, kwargs):
     """The op as torch names it, each tensor by the author's expression, the rest as data."""
     call = call_of(function)
-    assert (call.op, brief(call.args), call.kwargs) == (op, args, kwargs)
+    named = {key: brief(value) for key, value in call.kwargs.items()}
+    assert (call.op, brief(call.args), named) == (op, args, kwargs)
     for key, _ in call.tensors():
         if op != "unpack" and key in call.spans:
             begin, end = call.spans[key]

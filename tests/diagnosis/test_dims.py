@@ -96,7 +96,11 @@ CASES = {
         lambda tokens: tokens.permute(0, 2, 3, 1),
         [(4, 8, 9)],
         "`tokens.permute(0, 2, 3, 1)` orders 4 axes, (0, 2, 3, 1), but tokens has 3 axes: (4, 8, 9).",
-        ["tokens.permute(0, 2, 1)", "tokens.unsqueeze(0).permute(0, 2, 3, 1)", "tokens.permute(1, 2, 0)"],
+        [
+            "tokens.permute(0, 2, 1)",
+            "tokens.unsqueeze(0).permute(0, 2, 3, 1)",
+            "tokens.permute(1, 2, 0)",
+        ],
     ),
     "a permutation without the batch": (
         lambda x: x.permute(1, 2, 0),

@@ -365,3 +365,27 @@ def test_both_directions_of_a_recurrence():
 
     said = [one for one, _ in origin_of(Read(), torch.ones(2, 3, 4))]
     assert "`rnn` made it: 10 = 2 * 5, both directions of hidden_size=5." in said
+
+
+class Routed(nn.Module):
+    """Adds what was weighed in another number format, at an index."""
+
+    def forward(self, x, rows):
+        weights = x.softmax(-1, dtype=torch.float32)
+        weighed = x * weights
+        return torch.zeros_like(x).index_add_(0, rows, weighed)
+
+
+def test_the_line_that_made_what_promoted():
+    """Of a promotion the operand that brought the format is followed too; an index is not."""
+    x = torch.ones(3, 4, dtype=torch.bfloat16)
+    assert origin_of(Routed(), x, torch.arange(3)) == [
+        (
+            "`weighed` became float32 here: weights is float32, x is bfloat16.",
+            "weighed = x * weights",
+        ),
+        (
+            "`softmax` made weights float32 of x, bfloat16.",
+            "weights = x.softmax(-1, dtype=torch.float32)",
+        ),
+    ]

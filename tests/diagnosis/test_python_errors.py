@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from torch import nn
 
+import attntrace
+from attntrace.capture.failed import stop
+from attntrace.capture.failed.crashed import crashed
+from attntrace.capture.failed.on_meta import OnMeta
 from tests.diagnosis.asserting import asserted, at_most, divisible, shapes, with_names
+from tests.diagnosis.failing import Kept
 from tests.diagnosis.plain_python import both
 
 X = torch.ones(2, 5, 8)
@@ -219,14 +227,18 @@ def quoted_axis(self, x):
         ),
         (
             made,
-            "`torch.zeros(2, x.shape[-1] / 2)` takes whole numbers, and `x.shape[-1] / 2` is the "
-            "float 4.0.",
+            (
+                "`torch.zeros(2, x.shape[-1] / 2)` takes whole numbers, and `x.shape[-1] / 2` is the "
+                "float 4.0."
+            ),
             "torch.zeros(2, x.shape[-1] // 2)",
         ),
         (
             split,
-            "`x.split(x.shape[-1] / 2, dim=-1)` takes whole numbers, and `x.shape[-1] / 2` is the "
-            "float 4.0.",
+            (
+                "`x.split(x.shape[-1] / 2, dim=-1)` takes whole numbers, and `x.shape[-1] / 2` is the "
+                "float 4.0."
+            ),
             "x.split(x.shape[-1] // 2, dim=-1)",
         ),
         (
@@ -236,26 +248,34 @@ def quoted_axis(self, x):
         ),
         (
             in_a_list,
-            "`x.view([2, x.sum(), -1])` takes whole numbers, and x.sum() () is a tensor of "
-            "float32.",
+            (
+                "`x.view([2, x.sum(), -1])` takes whole numbers, and x.sum() () is a tensor of "
+                "float32."
+            ),
             "x.view([2, int(x.sum()), -1])",
         ),
         (
             negative,
-            "`x.new_zeros(2, x.shape[1] - 7)` takes sizes of 0 and more, and `x.shape[1] - 7` "
-            "is -2.",
+            (
+                "`x.new_zeros(2, x.shape[1] - 7)` takes sizes of 0 and more, and `x.shape[1] - 7` "
+                "is -2."
+            ),
             "x.new_zeros(2, max(x.shape[1] - 7, 0))",
         ),
         (
             named_axis,
-            "`x.sum(dim=\"last\")` takes its axis as a whole number, not as the text 'last', and "
-            "x (2, 5, 8) has axes -3 to 2.",
+            (
+                "`x.sum(dim=\"last\")` takes its axis as a whole number, not as the text 'last', and "
+                "x (2, 5, 8) has axes -3 to 2."
+            ),
             "x.sum(dim=-1)",
         ),
         (
             quoted_axis,
-            "`x.softmax(\"-1\")` takes its axis as a whole number, not as the text '-1', and "
-            "x (2, 5, 8) has axes -3 to 2.",
+            (
+                "`x.softmax(\"-1\")` takes its axis as a whole number, not as the text '-1', and "
+                "x (2, 5, 8) has axes -3 to 2."
+            ),
             "x.softmax(-1)",
         ),
     ],
@@ -303,7 +323,7 @@ def raised(self, x):
 
 
 def unless(self, x):
-    if not x.shape[-1] == self.dim:  # noqa: SIM201
+    if not x.shape[-1] == self.dim:
         raise ValueError("bad")
     return x
 
@@ -321,15 +341,19 @@ def ranked(self, x):
         (
             asserted,
             64,
-            "The code itself asks for `x.shape[-1] == self.dim`, which does not hold: x.shape[-1] "
-            "is 8 and self.dim is 64.",
+            (
+                "The code itself asks for `x.shape[-1] == self.dim`, which does not hold: x.shape[-1] "
+                "is 8 and self.dim is 64."
+            ),
             ["build the module with dim=8"],
         ),
         (
             asserted,
             5,
-            "The code itself asks for `x.shape[-1] == self.dim`, which does not hold: x.shape[-1] "
-            "is 8 and self.dim is 5.",
+            (
+                "The code itself asks for `x.shape[-1] == self.dim`, which does not hold: x.shape[-1] "
+                "is 8 and self.dim is 5."
+            ),
             [
                 "the size 5 is at axis 1, swap it with axis 2: `x.transpose(1, 2)`",
                 "build the module with dim=8",
@@ -338,36 +362,46 @@ def ranked(self, x):
         (
             with_names,
             64,
-            "The code itself asks for `channels == self.dim`, which does not hold: channels is 8 "
-            "and self.dim is 64.",
+            (
+                "The code itself asks for `channels == self.dim`, which does not hold: channels is 8 "
+                "and self.dim is 64."
+            ),
             ["build the module with dim=8"],
         ),
         (
             at_most,
             4,
-            "The code itself asks for `tokens <= self.dim`, which does not hold: tokens is 5 and "
-            "self.dim is 4.",
+            (
+                "The code itself asks for `tokens <= self.dim`, which does not hold: tokens is 5 and "
+                "self.dim is 4."
+            ),
             ["cut x to 4 before: `x[:, :4]`", "build the module with dim=5"],
         ),
         (
             divisible,
             3,
-            "The code itself asks for `x.shape[-1] % self.dim == 0`, which does not hold, "
-            "8 = 3*2 + 2: x.shape[-1] % self.dim is 2, x.shape[-1] is 8 and self.dim is 3.",
+            (
+                "The code itself asks for `x.shape[-1] % self.dim == 0`, which does not hold, "
+                "8 = 3*2 + 2: x.shape[-1] % self.dim is 2, x.shape[-1] is 8 and self.dim is 3."
+            ),
             ["build the module with dim=2"],
         ),
         (
             unless,
             64,
-            "The code itself asks for `x.shape[-1] == self.dim`, which does not hold: x.shape[-1] "
-            "is 8 and self.dim is 64.",
+            (
+                "The code itself asks for `x.shape[-1] == self.dim`, which does not hold: x.shape[-1] "
+                "is 8 and self.dim is 64."
+            ),
             ["build the module with dim=8"],
         ),
         (
             ranked,
             4,
-            "The code itself refuses `x.dim() != self.dim`, which holds: x.dim() is 3 and self.dim "
-            "is 4.",
+            (
+                "The code itself refuses `x.dim() != self.dim`, which holds: x.dim() is 3 and self.dim "
+                "is 4."
+            ),
             ["add the axis that it lacks: `x.unsqueeze(0)` has shape (1, 2, 5, 8)"],
         ),
     ],
@@ -396,3 +430,44 @@ def test_an_error_of_the_authors_own_among_others():
         "The code itself refuses `x.dim() == 3 and x.size(-1) != self.dim`, which holds: x.dim() "
         "is 3, x.size(-1) is 8 and self.dim is 64."
     )
+
+
+def copied(self, x):
+    return copy.deepcopy(x * self.scale)
+
+
+def test_a_function_of_pythons_is_no_method():
+    """`copy.deepcopy(state)` copies state: the module before the point is no operand."""
+    x = X.clone().requires_grad_()
+    with pytest.raises(attntrace.ForwardError) as caught:
+        attntrace.trace(Kept(copied, scale=2), x)
+    assert [one.name for one in caught.value.diagnosis.operands] == ["x * self.scale"]
+
+
+def product(self, x):
+    return x @ x
+
+
+def test_a_traceback_is_not_read_for_what_was_watched(monkeypatch):
+    """The call that a witness saw is explained without working out the author's expressions."""
+    asked = []
+    monkeypatch.setattr(stop, "crashed", lambda *given: asked.append(given))
+    with pytest.raises(attntrace.ForwardError) as caught:
+        attntrace.trace(Kept(product), X)
+    assert caught.value.diagnosis.rule is not None
+    assert asked == []
+
+
+def lost(self, x):
+    return (x * 2) @ torch.cat([x, self.norm(x)], dim=-1).relu()
+
+
+def test_a_few_numbers_are_worked_out_without_meta(monkeypatch):
+    """The first op on meta imports a compiler, which a small crash on the CPU does not wait for."""
+    monkeypatch.delattr(OnMeta, "twin")
+    with pytest.raises(RuntimeError) as caught:
+        Kept(lost, norm=nn.LayerNorm(8))(X)
+    assert [(one.name, one.shape) for _, one in crashed(caught.value).call.tensors()] == [
+        ("x * 2", (2, 5, 8)),
+        ("torch.cat([x, self.norm(x)], dim=-1).relu()", (2, 5, 16)),
+    ]

@@ -70,80 +70,100 @@ def ranked(self, x):
         (
             handed_on,
             {"lstm": lstm(), "fc": nn.Linear(8, 8)},
-            "`self.fc(self.lstm(x))` needs a tensor, and `self.lstm(x)` is a tuple "
-            "(output, (h, c)).",
+            (
+                "`self.fc(self.lstm(x))` needs a tensor, and `self.lstm(x)` is a tuple "
+                "(output, (h, c))."
+            ),
             "self.fc(self.lstm(x)[0])",
             "on cpu",
         ),
         (
             handed_on_by_name,
             {"lstm": lstm(), "fc": nn.Linear(8, 8)},
-            "`self.fc(out)` needs a tensor, and `out` is a tuple (output, (h, c)), which "
-            "`self.lstm(x)` returns.",
+            (
+                "`self.fc(out)` needs a tensor, and `out` is a tuple (output, (h, c)), which "
+                "`self.lstm(x)` returns."
+            ),
             "out, _ = self.lstm(x)",
             "on cpu",
         ),
         (
             handed_on_by_name,
             {"lstm": nn.GRU(8, 8, batch_first=True), "fc": nn.Linear(8, 8)},
-            "`self.fc(out)` needs a tensor, and `out` is a tuple (output, h), which "
-            "`self.lstm(x)` returns.",
+            (
+                "`self.fc(out)` needs a tensor, and `out` is a tuple (output, h), which "
+                "`self.lstm(x)` returns."
+            ),
             "out, _ = self.lstm(x)",
             "on cpu",
         ),
         (
             added,
             {"attn": attention(), "norm": nn.LayerNorm(8)},
-            "`x + self.attn(x, x, x)` needs a tensor, and `self.attn(x, x, x)` is a tuple "
-            "(output, weights).",
+            (
+                "`x + self.attn(x, x, x)` needs a tensor, and `self.attn(x, x, x)` is a tuple "
+                "(output, weights)."
+            ),
             "x + self.attn(x, x, x)[0]",
             "on cpu",
         ),
         (
             added_to,
             {"attn": attention()},
-            "`self.attn(x, x, x) + x` needs a tensor, and `self.attn(x, x, x)` is a tuple "
-            "(output, weights).",
+            (
+                "`self.attn(x, x, x) + x` needs a tensor, and `self.attn(x, x, x)` is a tuple "
+                "(output, weights)."
+            ),
             "self.attn(x, x, x)[0] + x",
             "on cpu",
         ),
         (
             normed,
             {"attn": attention(), "norm": nn.LayerNorm(8)},
-            "`self.norm(mixed)` needs a tensor, and `mixed` is a tuple (output, weights), which "
-            "`self.attn(x, x, x)` returns.",
+            (
+                "`self.norm(mixed)` needs a tensor, and `mixed` is a tuple (output, weights), which "
+                "`self.attn(x, x, x)` returns."
+            ),
             "mixed, _ = self.attn(x, x, x)",
             "on cpu",
         ),
         (
             shape_of,
             {"lstm": lstm()},
-            "A tensor has `.shape`, and `out` is a tuple (output, (h, c)), which `self.lstm(x)` "
-            "returns.",
+            (
+                "A tensor has `.shape`, and `out` is a tuple (output, (h, c)), which `self.lstm(x)` "
+                "returns."
+            ),
             "out, _ = self.lstm(x)",
             None,
         ),
         (
             indexed,
             {"lstm": lstm()},
-            "A tensor has `[:, -1]`, and `out` is a tuple (output, (h, c)), which `self.lstm(x)` "
-            "returns.",
+            (
+                "A tensor has `[:, -1]`, and `out` is a tuple (output, (h, c)), which `self.lstm(x)` "
+                "returns."
+            ),
             "out, _ = self.lstm(x)",
             None,
         ),
         (
             in_sequence,
             {"net": nn.Sequential(lstm(), nn.Linear(8, 8))},
-            "`self.net[1]` needs a tensor, and the output of self.net[0] is a tuple "
-            "(output, (h, c)).",
+            (
+                "`self.net[1]` needs a tensor, and the output of self.net[0] is a tuple "
+                "(output, (h, c))."
+            ),
             "out, _ = self.net[0](x)",
             "on cpu",
         ),
         (
             ranked,
             {},
-            "`F.relu(best)` needs a tensor, and `best` is a torch.return_types.max "
-            "(values, indices), which `x.max(-1)` returns.",
+            (
+                "`F.relu(best)` needs a tensor, and `best` is a torch.return_types.max "
+                "(values, indices), which `x.max(-1)` returns."
+            ),
             "best, _ = x.max(-1)",
             "on cpu",
         ),
@@ -444,8 +464,10 @@ def called(self, x):
     [
         (
             nn.ModuleList([nn.Linear(8, 8)]),
-            "`self.layers(x)` calls `self.layers`: that is an nn.ModuleList, which only holds "
-            "layers and has no forward.",
+            (
+                "`self.layers(x)` calls `self.layers`: that is an nn.ModuleList, which only holds "
+                "layers and has no forward."
+            ),
             "for layer in self.layers: x = layer(x)",
         ),
         (
@@ -516,3 +538,131 @@ def test_a_module_before_its_constructor():
         "keeps its modules and parameters."
     )
     assert found.fix == "super().__init__()"
+
+
+def number_looped(self, x):
+    return [step for step in x.shape[0]]  # noqa: C416
+
+
+def shape_called(self, x):
+    return x.shape(0)
+
+
+def size_indexed(self, x):
+    return x.size[0]
+
+
+def axis_of_arrays(self, x):
+    return F.softmax(x, axis=-1)
+
+
+def none_apart(self, x):
+    out, weights = self.block(x)
+    return out + weights
+
+
+def device_for_format(self, x):
+    return x.to("float16")
+
+
+@pytest.mark.parametrize(
+    ("function", "rule", "fix"),
+    [
+        (
+            number_looped,
+            "A loop goes through many, and `x.shape[0]` is one number, 2.",
+            "range(x.shape[0])",
+        ),
+        (
+            shape_called,
+            "`x.shape(0)` calls `x.shape`: that is a Size.",
+            "x.shape[0]",
+        ),
+        (size_indexed, "`x.size[0]` indexes `x.size`: that is a method.", "x.size(0)"),
+        (
+            none_apart,
+            (
+                "`out, weights = self.block(x)` takes a value apart, and `self.block(x)` is None: "
+                "`self.block` returns nothing."
+            ),
+            "return y",
+        ),
+        (
+            device_for_format,
+            "`x.to(\"float16\")` takes a text for a device, and 'float16' is a number format.",
+            "x.to(torch.float16)",
+        ),
+    ],
+)
+def test_slips_of_the_pen(function, rule, fix):
+    """What was asked is said, and what asks it rightly is offered."""
+    found = both(function, X, block=NoReturn())
+    assert (found.rule, found.fix) == (rule, fix)
+
+
+def test_a_keyword_of_arrays():
+    """`axis` is `dim` in torch."""
+    assert both(axis_of_arrays, X).fix == "F.softmax(x, dim=-1)"
+
+
+class Uneven(nn.Module):
+    """Divides heads where it should divide whole numbers."""
+
+    def __init__(self, dim=8, heads=2):
+        super().__init__()
+        self.head_dim = dim / heads
+
+    def forward(self, x):
+        """Return x by heads."""
+        return x[..., : self.head_dim]
+
+
+def test_a_float_that_a_constructor_made():
+    """The line of the constructor is shown and mended."""
+    found = both(lambda self, x: self.own(x), X, own=Uneven())
+    assert found.origin == ["self.head_dim is a float: `dim / heads`."]
+    assert (found.fix, found.tried) == ("self.head_dim = dim // heads", "on cpu")
+
+
+def of_a_lost_tuple(self, x):
+    return self.own(x).shape
+
+
+def list_misspelt(self, x):
+    outs = [x]
+    outs.appnd(x)
+    return outs
+
+
+def of_an_object(self, x):
+    out = self.own(x)
+    return out.logits
+
+
+@pytest.mark.parametrize(
+    ("function", "made", "rule", "fix"),
+    [
+        (
+            of_a_lost_tuple,
+            lambda x: (x, x),
+            "A tensor has `.shape`, and `self.own(x)` is a tuple and no tensor.",
+            "self.own(x)[0].shape",
+        ),
+        (
+            list_misspelt,
+            None,
+            "`outs`, a list, has no attribute `appnd`; it has `append`.",
+            "outs.append",
+        ),
+        (
+            of_an_object,
+            lambda x: SimpleNamespace(hidden=x),
+            "`out`, a SimpleNamespace, has no attribute `logits`; it has `hidden`.",
+            None,
+        ),
+    ],
+)
+def test_attributes_of_what_is_no_module(function, made, rule, fix):
+    """A tuple of which a tensor's attribute is asked is no tensor; other objects have others."""
+    found = both(function, X, own=Own(made))
+    assert (found.rule, found.fix) == (rule, fix)

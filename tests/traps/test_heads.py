@@ -203,3 +203,21 @@ def test_tokens_that_a_view_takes_for_channels():
     x = torch.randn(2, 30, 20)
     assert warned(lambda x: x.view(2, 20, 6, 5), x) == ["tokens-view"]
     assert warned(lambda x: x.transpose(1, 2).reshape(2, 20, 6, 5), x) == []
+
+
+def test_the_channels_of_a_map_are_no_heads():
+    """What a convolution made is told of with its own words."""
+    module = nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), Rows())
+    trap = only(module, torch.randn(3, 2, 14, 33))
+    assert trap.rule.endswith(
+        "so a row of (3, 14, 264) holds 8 places of one channel, not 8 channels of one place: the "
+        "channels must come to stand next to their 33 features first"
+    )
+
+
+class Rows(nn.Module):
+    """Makes a row of each place."""
+
+    def forward(self, x):
+        """Return (batch, places, features)."""
+        return x.view(3, 14, -1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from tests.traps.warned import only, warned
 
@@ -48,3 +49,32 @@ def test_a_fill_that_hides(value):
     assert warned(lambda s: s.masked_fill(~MASK, value).softmax(dim=-1), SCORES) == []
     assert warned(lambda s: s.softmax(dim=-1).masked_fill(~MASK, 0.0) @ s, SCORES) == []
     assert warned(lambda s: s.masked_fill(~MASK, 0.0).sum(), SCORES) == []
+
+
+def shown(mask):
+    """Return attention of 5 queries over 5 keys with a mask."""
+    return lambda q: F.scaled_dot_product_attention(q, q, q, attn_mask=mask).nan_to_num()
+
+
+@pytest.mark.parametrize("lead", [(), (1, 1), (2, 3)])
+def test_a_mask_of_bool_the_wrong_way_round(lead):
+    """True above the diagonal alone shows what is to be hidden, and hides the rest."""
+    mask = (~MASK).expand(*lead, 5, 5)
+    trap = only(shown(mask), torch.randn(2, 3, 5, 4))
+    assert trap.name == "mask-inverted"
+    assert "each query of `q` (2, 3, 5, 4) sees only the keys behind it" in trap.rule
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        MASK,
+        torch.ones(5, 5, dtype=torch.bool).triu(),
+        torch.zeros(5, 5, dtype=torch.bool),
+        torch.tensor([[False, True, True, True, True]]),
+        torch.zeros(5, 5).masked_fill(~MASK, float("-inf")),
+    ],
+)
+def test_a_mask_that_may_be_meant(mask):
+    """Nothing is said of others: of those from the diagonal on, of paddings, of numbers."""
+    assert warned(shown(mask), torch.randn(2, 3, 5, 4)) == []

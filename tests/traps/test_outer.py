@@ -140,3 +140,24 @@ def test_a_table_of_frequencies_is_meant():
     """(B, 1) times a parameter of as many entries: what no input made has no samples."""
     frequencies = nn.Parameter(torch.randn(16))
     assert warned(lambda t: (t * frequencies).sin(), torch.randn(16, 1)) == []
+
+
+@pytest.mark.filterwarnings("ignore:Using a target size")
+@pytest.mark.parametrize("loss", [F.mse_loss, F.smooth_l1_loss])
+def test_a_loss_of_a_column_and_several(loss):
+    """(B, 1) compared with (B, 4) is told, both ways round, with the way to one shape."""
+    x, target = torch.randn(B, 8), torch.randn(B, 4)
+    trap = only(Critic(loss), x, target)
+    assert trap.name == "outer-broadcast"
+    assert trap.rule.endswith("is repeated for each of the 4 of `target`")
+    assert trap.fixes[0].code == "target.sum(-1, keepdim=True)"
+    assert warned(Critic(lambda values, y: loss(y, values)), x, target) == ["outer-broadcast"]
+
+
+@pytest.mark.filterwarnings("ignore:Using a target size")
+def test_a_loss_of_what_was_spread_on_purpose():
+    """Quantiles, (B, 1, N) with (B, N, 1), and one prediction for the whole batch."""
+    x, y = torch.randn(B, 4), torch.randn(B, 4)
+    assert warned(lambda x, y: F.huber_loss(x.unsqueeze(1), y.unsqueeze(2)), x, y) == []
+    assert warned(lambda x, y: F.mse_loss(x.mean(0, keepdim=True), y), x, y) == []
+    assert warned(lambda x, y: F.mse_loss(x[:, :1].unsqueeze(2)[:, :, 0], y[:, :1]), x, y) == []

@@ -78,9 +78,9 @@ def test_what_is_said():
     """The scores, the axis that it is and the one that it should be, the line put right."""
     module = Attention(lambda s: s.softmax(dim=-2))
     trap = only(module, *given(B, H))
-    assert [(one.name, one.shape) for one in trap.operands] == [("scores", (2, 3, 5, 7))]
+    assert [(one.name, one.shape) for one in trap.operands] == [("s", (2, 3, 5, 7))]
     assert trap.rule == (
-        "softmax over dim 2 of `scores` (2, 3, 5, 7) makes the 5 numbers along the queries add up "
+        "softmax over dim 2 of `s` (2, 3, 5, 7) makes the 5 numbers along the queries add up "
         "to 1, but `self.drop(self.probs(scores)) @ v` sums over dim 3, the 7 keys"
     )
     assert trap.fixes[0].said == "take the softmax over the keys: dim=-1, which is dim=3 here"
@@ -163,3 +163,9 @@ def channels(x):
 def test_other_softmaxes(use):
     """Nothing is said."""
     assert warned(use, torch.randn(B, T, D)) == []
+
+
+def test_a_softmax_of_one_number():
+    """What is 1 whatever the scores are is said to be so."""
+    trap = only(lambda x: ((x.sum(-1, keepdim=True)).softmax(-1) * x).sum(1), torch.randn(4, 9, 6))
+    assert ", of size 1, makes every weight 1.0, and " in trap.rule

@@ -1,7 +1,7 @@
 """Why a call failed, and what would make it work: pure functions of a `FailedCall`.
 
 `call` is what is known of it, `families` says who explains which op: one module a family, each with
-an `explain`, in a room of its kind. `text`, `code` and `shapes` are what all of them share.
+an `explain`, in a room of its kind. `text`, `writing` and `shapes` are what all of them share.
 """
 
 from attntrace.analysis.diagnosis.call import Called as Called

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from attntrace.record import Step, TensorRecord
@@ -11,10 +11,11 @@ Kind = Literal["dtype", "device"]
 _WHOLE = ("int", "uint", "bool")
 
 
-def became(rows: Sequence[TensorRecord], index: int, kind: Kind) -> Step | None:
-    """Return the step at which a row, or what it was made of, got its dtype or its device.
+def became(rows: Sequence[TensorRecord], index: int, kind: Kind) -> Iterator[Step]:
+    """Yield the step at which a row, or what it was made of, got its dtype or its device.
 
-    None where it came in so: then it is nobody's doing.
+    Where one operand brought it, that operand's step too. None where it came in so: then it is
+    nobody's doing.
     """
     row = rows[index]
     while True:
@@ -22,8 +23,12 @@ def became(rows: Sequence[TensorRecord], index: int, kind: Kind) -> Step | None:
         alike = [one for one in given if getattr(one, kind) == getattr(row, kind)]
         others = [one for one in given if _differs(one, row, kind)]
         if others or not alike:
-            return None if row.kind == "input" else _step(row, alike, others, kind)
+            break
         row = alike[0]
+    if row.kind != "input":
+        yield _step(row, alike, others, kind)
+        if alike:
+            yield from became(rows, alike[0].index, kind)
 
 
 def _differs(one: TensorRecord, row: TensorRecord, kind: Kind) -> bool:

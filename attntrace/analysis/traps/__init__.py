@@ -13,7 +13,7 @@ from attntrace.analysis.traps.between import heads_attention
 from attntrace.analysis.traps.flow import Flow
 from attntrace.analysis.traps.heads import heads_view, tokens_view
 from attntrace.analysis.traps.lengths import causal_offset, kv_lengths
-from attntrace.analysis.traps.masks import mask_fill
+from attntrace.analysis.traps.masks import mask_fill, mask_inverted
 from attntrace.analysis.traps.outer import outer_broadcast
 from attntrace.analysis.traps.single import one_key
 from attntrace.analysis.traps.softmax import softmax_axis
@@ -30,6 +30,7 @@ FINDERS: tuple[Callable[[Flow], Iterator[Trap]], ...] = (
     heads_view,
     tokens_view,
     mask_fill,
+    mask_inverted,
 )
 
 

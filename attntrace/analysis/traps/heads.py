@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 
 from attntrace.analysis.traps.flow import Flow
-from attntrace.analysis.traps.links import shape
+from attntrace.analysis.traps.links import CONVOLVING, shape
 from attntrace.analysis.traps.said import sizes, trap
 from attntrace.analysis.traps.views import blocks
 from attntrace.record import Fix, Shape, TensorRecord, Trap
@@ -21,7 +21,7 @@ def heads_view(flow: Flow) -> Iterator[Trap]:
         if (heads := _heads(before, after)) is not None:
             yield _split(row, source, heads)
         elif (heads := _heads(after, before)) is not None:
-            yield _joined(row, source, heads)
+            yield _joined(row, source, heads, _is_map(flow, source))
 
 
 def tokens_view(flow: Flow) -> Iterator[Trap]:
@@ -101,13 +101,24 @@ def _split(row: TensorRecord, source: TensorRecord, heads: Shape) -> Trap:
     return trap(HEADS, row, [source], rule, [Fix(said=said, code=code)])
 
 
-def _joined(row: TensorRecord, source: TensorRecord, heads: Shape) -> Trap:
+def _is_map(flow: Flow, row: TensorRecord) -> bool:
+    """Return whether a tensor is what a convolution made, whose axis 1 has channels and no heads."""
+    size = shape(row)
+    while row.inputs and len(size) > 3 and row.op not in CONVOLVING:
+        row = flow.inputs(row)[0]
+        if shape(row)[:2] != size[:2]:
+            return False
+    return row.op in CONVOLVING
+
+
+def _joined(row: TensorRecord, source: TensorRecord, heads: Shape, is_map: bool) -> Trap:
+    one, place = ("channel", "place") if is_map else ("head", "position")
     features, rank = shape(row)[-1], len(shape(source))
     count = prod(heads)
     rule = (
         f"`{row.op}` joins `{source.name}` {sizes(source)} in the order in which it lies, so a row "
-        f"of {sizes(row)} holds {count} positions of one head, not {count} heads of one position: "
-        f"the heads must come to stand next to their {features // count} features first"
+        f"of {sizes(row)} holds {count} {place}s of one {one}, not {count} {one}s of one {place}: "
+        f"the {one}s must come to stand next to their {features // count} features first"
     )
     target = f"reshape({', '.join(map(str, shape(row)))})"
     turn = f"transpose({rank - 3}, {rank - 2})"
@@ -117,7 +128,7 @@ def _joined(row: TensorRecord, source: TensorRecord, heads: Shape) -> Trap:
         turn = "transpose(1, 2)"
         code = f"{source.name}.view({whole}).{turn}.{target}"
     said = (
-        f"put the positions before the heads, then reshape: {turn}, as of (B, heads, T, head_dim), "
-        "or permute(0, 2, 1, 3)"
+        f"put the {place}s before the {one}s, then reshape: {turn}, as of "
+        f"{'(B, C, T, F)' if is_map else '(B, heads, T, head_dim)'}, or permute(0, 2, 1, 3)"
     )
     return trap(HEADS, row, [source], rule, [Fix(said=said, code=code)])

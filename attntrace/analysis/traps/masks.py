@@ -1,4 +1,4 @@
-"""Numbers that are to hide scores and do not fit the number format, or hide nothing."""
+"""Masks whose numbers do not fit the format or hide nothing, and masks the wrong way round."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from attntrace.analysis.traps.flow import Flow
 from attntrace.analysis.traps.links import PERMUTING, PICKING, RESHAPING, shape
 from attntrace.analysis.traps.said import called, trap
-from attntrace.record import Fix, TensorRecord, Trap
+from attntrace.record import LATER, Fix, TensorRecord, Trap
 
-NAME = "mask-fill"
+NAME, INVERTED = "mask-fill", "mask-inverted"
 LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38}
 """`torch.finfo(dtype).max`."""
 FILLING = {
@@ -50,6 +50,25 @@ def mask_fill(flow: Flow) -> Iterator[Trap]:
             yield _overflow(flow, narrow, value)
         elif row.op.startswith("masked_fill") and value > WEAKEST and _into_softmax(flow, row):
             yield _weak(flow, row, value)
+
+
+def mask_inverted(flow: Flow) -> Iterator[Trap]:
+    """Yield the attention whose mask of bool, True for what takes part, has only later keys."""
+    for row in flow.rows:
+        if (row.arguments or {}).get("attn_mask") == LATER:
+            inputs = flow.inputs(row)
+            masks = [one for one in inputs if one.dtype == "bool"][-1:]
+            name = masks[0].name if masks else "attn_mask"
+            what = called(masks[0]) if masks else "attn_mask"
+            rule = (
+                f"{what} is True above the diagonal alone, and True says which keys take part: each "
+                f"query of {called(inputs[0])} sees only the keys behind it, and the last sees none"
+            )
+            fixes = [
+                Fix(said=f"turn it round, ~{name}: logical_not", code=f"attn_mask=~{name}"),
+                Fix(said="or build it with tril, or leave it out and pass is_causal=True"),
+            ]
+            yield trap(INVERTED, row, [*inputs[:1], *masks], rule, fixes)
 
 
 def _narrowest(flow: Flow, row: TensorRecord, value: float) -> TensorRecord | None:

@@ -1,4 +1,4 @@
-"""Two vectors that met as a row and a column: (B,) with (B, 1) is (B, B)."""
+"""Two vectors that met as a row and a column: (B,) with (B, 1) is (B, B); losses of two shapes."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def outer_broadcast(flow: Flow) -> Iterator[Trap]:
                 at = _extra(shape(flat), shape(column))
                 if at is not None and _is_accident(flow, row, flat, column):
                     yield _trap(row, flat, column, at)
+            if row.op in LOSSES:
+                yield from _unequal(flow, row, first, second)
 
 
 def _extra(flat: Shape, column: Shape) -> int | None:
@@ -79,6 +81,30 @@ def _is_accident(flow: Flow, row: TensorRecord, flat: TensorRecord, column: Tens
     if not {flat.index, column.index} <= flow.dependent:
         return False
     return row.op in LOSSES or not (_asked_for(flow, column) or _meets_pairs(flow, row))
+
+
+def _unequal(
+    flow: Flow, row: TensorRecord, first: TensorRecord, second: TensorRecord
+) -> Iterator[Trap]:
+    """Yield a loss that repeats (B, 1) for each column of (B, C), if nobody asked for the 1."""
+    for small, large in ((first, second), (second, first)):
+        one, other = shape(small), shape(large)
+        spread = [at for at, size in enumerate(one) if len(one) == len(other) and size != other[at]]
+        if len(spread) != 1 or not spread[0] or one[spread[0]] != 1 or _asked_for(flow, small):
+            continue
+        at, count = spread[0], other[spread[0]]
+        dim = -1 if at == len(one) - 1 else at
+        rule = (
+            f"`{row.op}` compares {called(small)} with {called(large)}: they are not of one shape, "
+            f"so the 1 of `{small.name}` is repeated for each of the {count} of `{large.name}`"
+        )
+        said = (
+            f"bring `{large.name}` to {one}: sum({dim}, keepdim=True), as of the log-probabilities "
+            f"of {count} independent actions, or mean({dim}, keepdim=True)"
+        )
+        less = Fix(said=said, code=f"{large.name}.sum({dim}, keepdim=True)")
+        more = Fix(said=f"or compute {count} in `{small.name}`, giving the same shape, {other}")
+        yield trap(NAME, row, [first, second], rule, [less, more])
 
 
 def _asked_for(flow: Flow, column: TensorRecord) -> bool:

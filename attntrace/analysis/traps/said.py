@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from attntrace.analysis.traps.spoken import said as in_words
-from attntrace.analysis.traps.spoken import spoken
+from attntrace.analysis.traps.spoken import code, sentence, spoken
 from attntrace.record import Fix, Operand, TensorRecord, Trap
 
 
@@ -20,8 +19,7 @@ def trap(
     """Return the warning that the call of a row deserves, in the words of its line."""
     names = spoken(row, list({one.index: one for one in operands}.values()))
     fixes = [
-        replace(fix, said=in_words(fix.said, names), code=fix.code and in_words(fix.code, names))
-        for fix in fixes
+        replace(fix, said=sentence(fix.said, names), code=code(fix.code, names)) for fix in fixes
     ]
     given = [operand(one) for one in {one.index: one for one in operands}.values()]
     return Trap(
@@ -32,7 +30,7 @@ def trap(
         source=row.source,
         line=row.line,
         operands=tuple(replace(one, name=names.get(one.name, one.name)) for one in given),
-        rule=in_words(rule, names),
+        rule=sentence(rule, names),
         fixes=tuple(fixes),
     )
 

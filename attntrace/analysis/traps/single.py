@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from attntrace.analysis.traps.evidence import MOSTLY
 from attntrace.analysis.traps.flow import Flow
 from attntrace.analysis.traps.lengths import calls_of, operands_of
 from attntrace.analysis.traps.links import shape
@@ -18,13 +19,11 @@ _MASKING = ("masked_fill", "masked_fill_", "where", "add", "div", "mul", "softma
 
 def one_key(flow: Flow) -> Iterator[Trap]:
     """Yield the attention in which many queries all read the one key that there is."""
+    yield from _of_modules(flow)
     for _, row, (q, k, v) in calls_of(flow):
-        if k[-2] == v[-2] == 1 < q[-2]:
-            operands = operands_of(flow, row, (q, k)) or _handed(flow, row)
-            yield _trap(row, operands, q[-2])
+        if k[-2] == v[-2] == 1 < q[-2] and row.op != _MODULE:
+            yield _trap(row, operands_of(flow, row, (q, k)), q[-2])
     for row in flow.rows:
-        if _is_weights(flow, row) and shape(row)[-1] == 1 < shape(row)[-2]:
-            yield _trap(flow.row(row.index - 1), _handed(flow, row), shape(row)[-2])
         dim = (row.arguments or {}).get("dim")
         if row.op == "softmax" and dim in (-1, len(shape(row)) - 1) and shape(row)[-1:] == (1,):
             pair = _factors(flow, row)
@@ -32,21 +31,17 @@ def one_key(flow: Flow) -> Iterator[Trap]:
                 yield _trap(row, pair, shape(pair[0])[-2])
 
 
-def _is_weights(flow: Flow, row: TensorRecord) -> bool:
-    """Return whether a row is the second result of a module's attention, which is its weights."""
-    ops = {row.op, flow.row(row.index - 1).op} if row.index else set()
-    return ops == {_MODULE} and len(shape(row)) > 1
-
-
-def _handed(flow: Flow, row: TensorRecord) -> list[TensorRecord]:
-    """Return the queries and the keys as a module took them, before it split heads."""
-    called = [
-        module.inputs
-        for module in flow.trace.modules
-        if module.path == row.path and all(index < row.index for index in module.inputs)
-    ]
-    given = [flow.row(index) for index in called[-1]] if called else []
-    return (given if len(given) > 1 else flow.inputs(row))[:2]
+def _of_modules(flow: Flow) -> Iterator[Trap]:
+    """Yield the same of nn.MultiheadAttention, which was handed the two before it split heads."""
+    for module in flow.trace.modules:
+        given = [flow.row(index) for index in dict.fromkeys(module.inputs)][:2]
+        if module.type != "MultiheadAttention" or len(given) < 2 or not module.outputs:
+            continue
+        steps = 1 if module.batch_first else 0
+        if all(len(shape(one)) == MOSTLY for one in given):
+            queries, keys = (shape(one)[steps] for one in given)
+            if keys == 1 < queries:
+                yield _trap(flow.row(module.outputs[0]), given, queries)
 
 
 def _factors(flow: Flow, row: TensorRecord) -> list[TensorRecord]:

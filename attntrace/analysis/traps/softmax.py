@@ -83,6 +83,11 @@ def _trap(flow: Flow, row: TensorRecord, dim: int, use: Use) -> Trap:
         f"{_what(flow, row, dim)} add up to 1, but `{use.row.name}` sums over dim {wanted}, the "
         f"{shape(row)[wanted]} keys"
     )
+    if shape(row)[dim] == 1:
+        rule = (
+            f"{why}softmax over dim {dim} of {called(scores)}, of size 1, makes every weight 1.0, and "
+            f"`{use.row.name}` sums over dim {wanted}, the {shape(row)[wanted]} keys"
+        )
     code = _with_dim(row.line or "", place) or f"{scores.name}.softmax(dim={place})"
     said = f"take the softmax over the keys: dim={place}"
     if place == -1:

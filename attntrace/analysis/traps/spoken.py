@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from attntrace.record import TensorRecord
 
 _SIGNS = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.MatMult: "matmul"}
+_TENSORS = ("input", "other", "query", "key", "value", "src", "tgt", "memory")
+"""Keywords of arguments that are tensors."""
 _NAMES = (ast.Name, ast.Attribute, ast.Subscript)
 
 
@@ -22,19 +24,28 @@ def spoken(row: TensorRecord, operands: Sequence[TensorRecord]) -> dict[str, str
     if len(found) != 1:
         return {}
     texts = list(dict.fromkeys(ast.unparse(arg) for arg in found[0] if isinstance(arg, _NAMES)))
-    order = sorted(operands, key=lambda one: _place(row, one))
+    order = list(operands)
+    if all(one.index in row.inputs for one in operands):
+        order.sort(key=lambda one: row.inputs.index(one.index))
     if len(texts) != len(found[0]) - _repeated(found[0]) or len(texts) != len(order):
         return {}
     pairs = zip(order, texts, strict=True)
-    return {one.name: text for one, text in pairs if one.name != text and one.name.isidentifier()}
+    return {one.name: text for one, text in pairs if one.name != text}
 
 
-def said(text: str, names: dict[str, str]) -> str:
-    """Return a sentence or a line of code with names replaced, all at once."""
-    if not names:
+def sentence(text: str, names: dict[str, str]) -> str:
+    """Return a sentence with the tensors in it, which stand in backticks, called otherwise."""
+    return re.sub(r"`([^`]*)`", lambda found: f"`{names.get(found[1], found[1])}`", text)
+
+
+def code(text: str | None, names: dict[str, str]) -> str | None:
+    """Return code that was written with other names; as it is where it is the line's own."""
+    if not text or any(
+        re.search(rf"(?<![\w.]){re.escape(new)}(?!\w)", text) for new in names.values()
+    ):
         return text
-    known = re.compile(rf"\b(?:{'|'.join(map(re.escape, names))})\b")
-    return known.sub(lambda match: names[match[0]], text)
+    known = "|".join(map(re.escape, names)) or "(?!)"
+    return re.sub(rf"(?<![\w.])(?:{known})(?!\w)", lambda found: names[found[0]], text)
 
 
 def _nodes(line: str) -> Iterator[ast.AST]:
@@ -51,7 +62,7 @@ def _given(node: ast.AST, row: TensorRecord) -> list[ast.expr] | None:
         return [node.left, node.right]
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return None
-    args = [*node.args, *(word.value for word in node.keywords)]
+    args = [*node.args, *(word.value for word in node.keywords if word.arg in _TENSORS)]
     args = [arg for arg in args if not isinstance(arg, ast.Constant)]
     if row.path and node.func.attr == row.path.rpartition(".")[2]:
         return args
@@ -63,7 +74,3 @@ def _given(node: ast.AST, row: TensorRecord) -> list[ast.expr] | None:
 
 def _repeated(args: list[ast.expr]) -> int:
     return len(args) - len({ast.unparse(arg) for arg in args})
-
-
-def _place(row: TensorRecord, one: TensorRecord) -> int:
-    return row.inputs.index(one.index) if one.index in row.inputs else one.index

@@ -265,6 +265,9 @@ class _Reading:
         if isinstance(value, (tuple, list)):
             parts = [self._described(part, source, key, *within, n) for n, part in enumerate(value)]
             return parts if isinstance(value, list) else tuple(parts)
+        if isinstance(value, dict):
+            items = dict.items(value)
+            return {name: self._described(one, source, key, *within, name) for name, one in items}
         return described(value, lambda tensor: self._tensor(tensor, source.name(key) or ""))
 
     def _tensor(self, tensor: Tensor, name: str) -> Given:

@@ -40,8 +40,8 @@ _ENLARGING = ("repeat", "tile", "new_", "expand", "pad", "interpolate", "upsampl
               "broadcast", "kron", "cartesian", "combinations", "item", "tolist", "numpy", "nonzero",
               "masked_select", "unique", "normal", "rand", "bernoulli")  # fmt: skip
 """What makes many numbers of few, or looks at those that there are."""
-_MOST_COPIED = 2**12
-"""Numbers of all tensors of a call that is run on copies."""
+_MOST_COPIED, _MOST_OF_MODULE = 2**13, 2**18
+"""Numbers of all tensors of a call that is run on copies, and of one of a module of torch's."""
 _MOST_MEASURED = 2**16
 """Numbers that `arange` may count to make known which ids it gives."""
 
@@ -91,15 +91,19 @@ class OnMeta:
         parts = list(module.modules())
         if has_hooks(module) or any(torch_class(part) is not type(part) for part in parts):
             raise Unknown(type(module).__name__)
-        memo: dict[int, Any] = {
-            id(tensor): self.twin(tensor)
+        held = [
+            tensor
             for part in parts
-            for held in (vars(part)["_parameters"], vars(part)["_buffers"])
-            for tensor in held.values()
+            for own in (vars(part)["_parameters"], vars(part)["_buffers"])
+            for tensor in own.values()
             if tensor is not None
-        }
+        ]
+        is_quick = _is_small([*held, *_tensors([args, [*kwargs.values()]])], _MOST_OF_MODULE)
+        alike = _copied if is_quick else self.twin
+        memo: dict[int, Any] = {id(tensor): alike(tensor) for tensor in held}
         twin = copy.deepcopy(module, memo).eval()  # in which nothing is drawn or counted
-        return self._at(self._run(twin, args, kwargs), self._aimed_at("", args, kwargs))
+        run = _run_on_copies if is_quick else self._run
+        return self._at(run(twin, args, kwargs), self._aimed_at("", args, kwargs))
 
     def _run(
         self,
@@ -193,13 +197,15 @@ def _is_quick(function: Callable[..., Any], args: list[Any], kwargs: dict[str, A
     name = getattr(function, "__name__", "")
     return (
         bool(tensors)
-        and not isinstance(function, nn.Module)
         and not {"device", "out"} & kwargs.keys()
         and not name.startswith(_ENLARGING)
         and not (name == "__getitem__" and any(one.dtype is torch.bool for one in tensors))
-        and sum(tensor.numel() for tensor in tensors) <= _MOST_COPIED
-        and all(_is_copied(tensor) for tensor in tensors)
+        and _is_small(tensors, _MOST_COPIED)
     )
+
+
+def _is_small(tensors: list[Tensor], most: int) -> bool:
+    return all(map(_is_copied, tensors)) and sum(one.numel() for one in tensors) <= most
 
 
 def _is_copied(tensor: Tensor) -> bool:

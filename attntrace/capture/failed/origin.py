@@ -15,6 +15,7 @@ from attntrace.capture.failed.constructors import made_by, parameter_set_by, set
 from attntrace.record import Step, StorageRecord, TensorRecord
 
 MOST_CULPRITS = 2
+WHOLE = ("bool", "uint8", "int8", "int16", "int32", "int64")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +55,11 @@ def _kinds(call: FailedCall, around: Around) -> Iterator[Step]:
     kinds: tuple[Kind, ...] = ("device", "dtype")
     for kind in kinds:
         if len({getattr(tensor, kind) for tensor in tensors}) > 1:
+            floats = [tensor for tensor in tensors if tensor.dtype not in WHOLE]
+            if kind == "dtype" and len({tensor.dtype for tensor in floats}) > 1:
+                tensors = floats  # an index among them is none of it
             shown = [tensor.row for tensor in tensors if tensor.row is not None]
-            steps = [step for row in shown if (step := became(around.rows, row, kind)) is not None]
+            steps = [step for row in shown for step in became(around.rows, row, kind)]
             yield from steps
             for path in _kept(tensors, around):
                 yield from made_by(around.root, path) if around.root is not None else ()

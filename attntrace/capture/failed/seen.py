@@ -115,6 +115,9 @@ def _named(value: Any, source: Written, key: int | str, *within: int | str) -> A
     if isinstance(value, Given):
         return replace(value, name=source.name(key, *within) or value.name or f"argument {key}")
     if isinstance(value, (tuple, list)):
+        first = value[0] if len(value) == 1 else None
+        if isinstance(first, Given) and first.name == source.name(key, *within):
+            return value  # torch put it into a tuple, as autograd.grad does
         parts = [_named(part, source, key, *within, n) for n, part in enumerate(value)]
         return parts if isinstance(value, list) else tuple(parts)
     if isinstance(value, dict):

@@ -75,7 +75,7 @@ class Trial:
         works = [fix for fix in found if fix is not None]
         advice = [Fix(said=one.said, code=one.code) for one in proposals if one.call is None]
         if self.device is None:
-            return tuple([*works, *advice][:MOST_OFFERED])
+            return tuple(dict.fromkeys([*works, *advice]))[:MOST_OFFERED]
         return tuple((works or advice)[:MOST_OFFERED])
 
     def _fix(self, proposal: Proposal) -> Fix | None:
@@ -118,7 +118,10 @@ class Trial:
 def built(module: Called, device: str) -> nn.Module:
     """Return a module of torch's of the same settings, without dropout."""
     kind: Callable[..., nn.Module] = getattr(nn, module.type)
-    return kind(**module.settings, device=device).eval()
+    try:
+        return kind(**module.settings, device=device).eval()
+    except TypeError:  # it has no tensors of its own
+        return kind(**module.settings).eval()
 
 
 def named(op: str) -> Callable[..., Any]:

@@ -124,14 +124,12 @@ def _lengths(a: Attended) -> Explained | None:
         f"where {a.k.name} has {keys}."
     )
     proposals = []
-    if size(a.v, -3) == keys and a.v.rank > 2:
-        moved = a.v.then("transpose", -3, -2)
-        said = f"swap heads and length of {a.v.name}: `{written(moved)}`"
-        proposals.append(changed(a.call, said, {a.key("value"): moved}))
-    if size(a.k, -3) == values and a.k.rank > 2:
-        moved = a.k.then("transpose", -3, -2)
-        said = f"swap heads and length of {a.k.name}: `{written(moved)}`"
-        proposals.append(changed(a.call, said, {a.key("key"): moved}))
+    for role, one, wanted in (("value", a.v, keys), ("key", a.k, values)):
+        if one.rank > 2 and size(one, -3) == wanted:
+            moved = one.then("transpose", -3, -2)
+            what = "batch" if one.rank == 3 else "heads"
+            said = f"swap {what} and length of {one.name}: `{written(moved)}`"
+            proposals.append(changed(a.call, said, {a.key(role): moved}))
     if size(a.q, -2) == keys:
         said = (
             f"hand over query, key, value in this order, so that keys and values have the same "

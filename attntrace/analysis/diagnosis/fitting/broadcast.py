@@ -73,7 +73,7 @@ def clashed(begin: str, pair: Pair, ways: Iterable[Proposal]) -> Explained:
     culprits: list[tuple[Given, int | None]] = [(pair.other, other) for _, other in pair.met]
     culprits += [(pair.main, main) for main, _ in pair.met]
     if len(pair.got) != len(pair.wanted) and any(placements(pair.got, pair.wanted)):
-        culprits = [(pair.other, None), (pair.main, None)]
+        culprits = [(pair.other, None)]
     return Explained(
         rule=f"{begin} needs {_needed(pair)}",
         culprits=tuple(Culprit(tensor=tensor, dim=dim) for tensor, dim in culprits),

@@ -1,4 +1,4 @@
-"""Arithmetic of shapes: what broadcasts, what clashes, and where the axes of one fit another."""
+"""A tensor cut, turned or widened to fit another: its code beside the shape that comes of it."""
 
 from __future__ import annotations
 

@@ -125,8 +125,7 @@ def _cat_instead(joined: Joined) -> Iterator[Proposal]:
         if len({but(shape, at) for shape in joined.shapes if len(shape) > at}) == 1:
             cat = replace(joined.call, op="cat", args=(list(joined.parts), at), kwargs={})
             said = f"join them along dim {at}, the only one where they differ, with torch.cat"
-            names = ", ".join(one.name for one in joined.parts)
-            yield Proposal(said=said, code=f"torch.cat([{names}], dim={at})", call=cat)
+            yield Proposal(said=said, code=f"torch.cat({_list(joined)}, dim={at})", call=cat)
 
 
 def _padded(joined: Joined, wrong: list[int]) -> Iterator[Proposal]:
@@ -139,5 +138,11 @@ def _padded(joined: Joined, wrong: list[int]) -> Iterator[Proposal]:
         shape = tuple(most if d == at else size for d, size in enumerate(one.shape or ()))
         changes[n] = Changed(one.of_shape(*shape), one.name, shape)
     said = f"pad all to {most} in dim {at} (F.pad, or pad_sequence for sequences)"
-    found = joined.offer(said, changes)
-    yield Proposal(said=said, call=found.call)
+    code = f"nn.utils.rnn.pad_sequence({_list(joined)}, batch_first=True)" if at == 0 else None
+    yield Proposal(said=said, code=code, call=joined.offer(said, changes).call)
+
+
+def _list(joined: Joined) -> str:
+    """Return the code of the list: as the author wrote it, else its tensors."""
+    begin, end = joined.call.spans.get(joined.key, (0, 0))
+    return joined.call.text[begin:end] or f"[{', '.join(one.name for one in joined.parts)}]"

@@ -94,8 +94,8 @@ class _Fed:
             key = self.call.key(0, "input")
             name, args = tensor.steps[-1]
             if key not in self.call.spans and name == "flatten":
-                said += f", with an `nn.Flatten({args[0]})` before `{self.layer}`"
-                yield Proposal(said=said, call=self.call.at({key: tensor}))
+                before = f"{said}, with an `nn.Flatten({args[0]})` before `{self.layer}`"
+                yield Proposal(said=before, call=self.call.at({key: tensor}))
             else:
                 yield amended(self.call, said, {key: tensor})
 

@@ -69,9 +69,7 @@ class _Pair:
         return Explained(
             rule=f"{quoted(self.call)} multiplies tensors of {need}, but {said}."
             f"{self._clash()}".replace("1 axes", "1 axis"),
-            culprits=tuple(
-                Culprit(tensor=one, dim=max(one.rank - 2, 0)) for one, _ in bad if one.rank
-            ),
+            culprits=tuple(Culprit(tensor=one, dim=None) for one, _ in bad),
             proposals=(*self.rearranged(), *self._as_matmul(), *self._folded(), *self._summed()),
         )
 
@@ -132,7 +130,9 @@ class _Pair:
         """
         found = self._best(self.op)
         is_turned = untransposed(self.right) is not None  # so that features meet features
-        if found is not None and found[0].cost * (99 if is_turned else 1) + found[1].cost > dear:
+        if found is not None and found[0].cost + found[1].cost > dear:
+            found = None
+        if found is not None and is_turned and found[0].shape[-1] != self.shapes[0][-1]:
             found = None
         swap = product_shape(self.op, *reversed(self.shapes)) is not None
         if swap and _WEIGHTS.search(self.right.name):

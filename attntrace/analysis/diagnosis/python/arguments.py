@@ -11,6 +11,7 @@ from attntrace.analysis.diagnosis.python.facts import Parameter, Takes
 from attntrace.analysis.diagnosis.text import counted, listed, quoted
 
 _ALIKE = 0.5
+_OF_NUMPY = {"axis": "dim", "keepdims": "keepdim"}
 
 
 def explain(call: FailedCall) -> Explained | None:
@@ -45,8 +46,7 @@ def _unknown(call: FailedCall, about: Takes) -> Explained | None:
     if not odd or any(one.kind == "**" for one in about.parameters):
         return None
     free = [name for name in names[about.placed :] if name not in about.named]
-    meant = get_close_matches(odd[0], free, 1, _ALIKE)
-    meant = meant or (free if len(free) == 1 else [])
+    meant = get_close_matches(_OF_NUMPY.get(odd[0], odd[0]), free, 1, _ALIKE)
     ways = []
     if meant:
         code = _renamed(call.text, odd[0], meant[0])
@@ -54,7 +54,9 @@ def _unknown(call: FailedCall, about: Takes) -> Explained | None:
         ways.append(Proposal(said=f"{said}: `{code}`" if code else said, code=code))
     else:
         code = _renamed(call.text, odd[0], None)
-        ways.append(Proposal(said=f"leave {odd[0]} out, or add it to {about.name}", code=code))
+        ways.append(Proposal(said=f"leave {odd[0]} out: `{code}`", code=code))
+        if not about.is_torchs:
+            ways.append(Proposal(said=f"or add it to {about.name}"))
     return Explained(
         rule=f"{quoted(call)} gives {odd[0]}, and {_signature(about)} takes no {odd[0]}.",
         proposals=tuple(ways),
@@ -86,7 +88,7 @@ def _for_surplus(call: FailedCall, about: Takes, most: int) -> Iterator[Proposal
     yield Proposal(
         said=f"hand over {most} alone: `{code}`" if code else f"hand over {most} alone", code=code
     )
-    if about.type and about.name.endswith(".forward") and about.type != "Sequential":
+    if not about.is_torchs:
         yield Proposal(said=f"or add a parameter to {about.name}")
 
 
@@ -117,7 +119,7 @@ def _for_missing(call: FailedCall, about: Takes, lacks: list[str]) -> Iterator[P
         return
     code = _appended(call.text, ", ".join(f"{name}=..." for name in lacks))
     yield Proposal(said=f"hand over {listed(lacks)}: `{code}`" if code else f"add {listed(lacks)}")
-    if about.type and about.name.endswith(".forward"):
+    if not about.is_torchs:
         optional = ", ".join(f"{name}=None" for name in lacks)
         yield Proposal(said=f"or make it optional in {about.name}: `{optional}`")
 

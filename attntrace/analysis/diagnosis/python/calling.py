@@ -15,6 +15,8 @@ _TENSORS = ("Parameter", "Tensor", "Buffer")
 def explain(call: FailedCall) -> Explained | None:
     """Return why something cannot be called; None for other calls."""
     about = call.about
+    if isinstance(about, NoTensor) and (about.type == "method" or about.asked == "for"):
+        return _otherwise(call, about)
     if isinstance(about, NoTensor) and about.asked == "()":
         return _explained(call, about.type, about.name)
     if isinstance(about, Lacks) and about.name == "forward":
@@ -51,6 +53,8 @@ def _ways(call: FailedCall, kind: str, name: str) -> Iterator[Proposal]:
             )
     elif kind == "ModuleDict":
         yield Proposal(said=f"call one of its layers: `{name}[key]({inside})`")
+    elif kind == "Size":
+        yield Proposal(said=f"index it: `{name}[{inside}]`", code=f"{name}[{inside}]")
     elif kind in _TENSORS:
         for sign, meant in (("@", "a matrix product"), ("*", "a factor per element")):
             code = f"{inside} {sign} {name}"
@@ -58,6 +62,21 @@ def _ways(call: FailedCall, kind: str, name: str) -> Iterator[Proposal]:
     elif kind == "NoneType":
         code = f"if {name} is not None:"
         yield Proposal(said=f"call it only where there is one: `{code}`", code=code)
+
+
+def _otherwise(call: FailedCall, about: NoTensor) -> Explained | None:
+    """A method that is indexed, and a number that a loop is to go through."""
+    if about.type == "method" and about.asked.startswith("["):
+        code = f"{about.name}({about.asked[1:-1]})"
+        said = f"call it, with parentheses: `{code}`"
+        rule = f"{quoted(call)} indexes `{about.name}`: that is a method."
+        return Explained(rule=rule, proposals=(Proposal(said=said, code=code),))
+    if about.type == "int" and about.asked == "for":
+        code = f"range({about.name})"
+        rule = f"A loop goes through many, and `{about.name}` is one number, {about.value}."
+        way = Proposal(said=f"count up to it: `{code}`", code=code)
+        return Explained(rule=rule, proposals=(way,))
+    return None
 
 
 def _no_forward(about: Lacks) -> Explained:

@@ -37,6 +37,8 @@ def _said(side: Side) -> str | None:
     value = side.value
     if isinstance(value, Given):
         return f"{side.text} has shape {sizes(value.shape)}" if value.shape is not None else None
+    if isinstance(value, str) and value.startswith("torch."):
+        return None if side.text.startswith("torch.") else f"{side.text} is {value}"
     if type(value) in _PLAIN:
         return f"{side.text} is {value!r}"
     if isinstance(value, (tuple, list)) and all(type(one) in _PLAIN for one in value):

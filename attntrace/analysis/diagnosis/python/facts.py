@@ -70,6 +70,7 @@ class Takes:
     """How many were given in order."""
     named: tuple[str, ...]
     """Which were given by keyword."""
+    is_torchs: bool = False
     known: tuple[str, ...] = ()
     """Names that stand for something where it is called."""
 
@@ -86,6 +87,8 @@ class Lacks:
     """What it has of like names, the likeliest first."""
     has: tuple[str, ...] = ()
     """All keys of a container, in order."""
+    is_key: bool = False
+    """Whether it is a key or a place of a container, and no attribute."""
     is_early: bool = False
     """Whether it is a module before `super().__init__()`."""
 

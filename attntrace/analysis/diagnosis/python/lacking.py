@@ -17,7 +17,6 @@ _OF_ARRAYS = {
     "swapaxes": "transpose(0, 1)",
 }
 """What arrays have, and what tensors have for it."""
-_CONTAINERS = ("ModuleDict", "ParameterDict", "dict")
 _LISTS = ("ModuleList", "ParameterList", "Sequential", "list", "tuple")
 
 
@@ -28,10 +27,8 @@ def explain(call: FailedCall) -> Explained | None:
         return None
     if about.is_early:
         return _early(about)
-    if about.type in _LISTS:
-        return _beyond(about)
-    if about.type in _CONTAINERS:
-        return _no_key(about)
+    if about.is_key:
+        return _beyond(about) if about.type in _LISTS else _no_key(about)
     return _no_name(about)
 
 
@@ -45,7 +42,8 @@ def _early(about: Lacks) -> Explained:
 
 
 def _no_name(about: Lacks) -> Explained:
-    has = f"; it has {listed(f'`{name}`' for name in about.alike)}" if about.alike else ""
+    known = about.alike or about.has
+    has = f"; it has {listed(f'`{name}`' for name in known)}" if known else ""
     if about.owner:
         rule = f"`{about.owner}`{_kind(about)} has no attribute `{about.name}`{has}."
     elif about.type == "unset":

@@ -35,7 +35,9 @@ def explain(call: FailedCall) -> Explained | None:
 
 
 def _rule(call: FailedCall, about: NoTensor) -> str:
+    is_number = type(about.value) in (int, float, bool)
     what = f"{a_or_an(about.type)} {_described(about)}"
+    what = f"the {about.type} {about.value}" if is_number else what
     made = f", which `{about.made.text}` returns" if about.made and about.made.target else ""
     name = about.name if about.made and not about.made.text else f"`{about.name}`"
     if about.asked:
@@ -81,7 +83,7 @@ def _ways(call: FailedCall, about: NoTensor) -> Iterator[Proposal]:
         code = f"torch.from_numpy({about.name})"
         said = f"make a tensor of it, of the dtype of the others: `{code}.float()`"
         yield Proposal(said=said, code=_inserted(call, about, f"{code}.float()"))
-    elif about.type in ("int", "float", "bool"):
+    elif about.type in ("int", "float", "bool") and not about.asked:
         code = f"torch.tensor({about.name})"
         yield Proposal(said=f"make a tensor of it: `{code}`", code=_inserted(call, about, code))
     elif about.type in _SEQUENCES or "return_types" in about.type:

@@ -14,7 +14,10 @@ def explain(call: FailedCall) -> Explained | None:
     about = call.about
     if not isinstance(about, NoTensor) or about.type != "NoneType":
         return None
+    if about.name == "None":
+        return Explained(rule=f"{quoted(call)} needs a tensor where None is written.")
     wants = f"A tensor has `{about.asked}`" if about.asked else f"{quoted(call)} needs a tensor"
+    wants = f"`{about.asked}` takes a value apart" if " = " in about.asked else wants
     return Explained(
         rule=f"{wants}, and `{about.name}` is None{_why(about)}.",
         proposals=tuple(_ways(call, about)),

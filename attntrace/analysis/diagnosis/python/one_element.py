@@ -12,7 +12,7 @@ from attntrace.analysis.diagnosis.writing import wrapped
 _EACH = {"int": "long", "float": "float", "complex": "cfloat"}
 """The method that converts every element."""
 _FORMATS = {"int": "torch.int64", "float": "torch.float32", "complex": "torch.complex64"}
-_NUMBERS = (*_EACH, "index", "item")
+_NUMBERS = (*_EACH, "index", "item", "arange")
 _ROWS = ("len", "iter", "unbind")
 
 
@@ -41,9 +41,10 @@ def _many(call: FailedCall, tensor: Given) -> Explained:
 
 def _for_many(call: FailedCall, tensor: Given) -> Iterator[Proposal]:
     text, shape = wrapped(tensor.name), tensor.shape or ()
-    if call.op == "index":
-        if "range(" in call.text:
-            code = f"range({text}.shape[0])"
+    if call.op in ("index", "arange"):
+        function = call.text.partition("(")[0]
+        if function.endswith("range") and shape:
+            code = f"{function}({text}.shape[0])"
             said = f"count along the first axis, of size {shape[0]}: `{code}`"
             yield Proposal(said=said, code=code)
         yield Proposal(said=f"take its elements as numbers: `{text}.tolist()`")

@@ -16,7 +16,7 @@ _SIZED = frozenset({
     "new_ones", "new_empty", "new_full", "full", "unflatten", "tile", "broadcast_to", "split",
     "chunk", "narrow", "getitem", "range", "eye", "randint", "repeat_interleave", "topk", "flatten",
     "transpose", "permute", "unsqueeze", "squeeze", "tensor_split", "roll", "select", "index",
-    "tril", "triu",
+    "tril", "triu", "pad",
 })  # fmt: skip
 """What takes nothing but whole numbers beside its tensor."""
 _MAKING = frozenset({
@@ -24,7 +24,8 @@ _MAKING = frozenset({
     "full",
 })  # fmt: skip
 """What makes a tensor of sizes, of which none is below 0."""
-_VALUES = {"full": 1, "new_full": 2, "randint": 9, "roll": 9}
+_FORMATS = ("float16", "bfloat16", "float32", "float64", "int8", "int32", "int64", "bool")
+_VALUES = {"full": 1, "new_full": 2, "randint": 9, "roll": 9, "pad": 2}
 """From which place on numbers are values."""
 
 
@@ -33,6 +34,8 @@ def explain(call: FailedCall) -> Explained | None:
     op = plain(call.op)
     named: list[tuple[Key, Any]] = [*enumerate(call.args), *call.kwargs.items()]
     for key, value in named:
+        if op == "to" and value in _FORMATS:
+            return _format(call, key, value)
         if isinstance(value, str) and _is_axis(op, key) and not value.startswith("torch."):
             return _text(call, key, value)
         if op not in _SIZED or (isinstance(key, int) and key >= _VALUES.get(op, 99)):
@@ -246,6 +249,21 @@ def _longer(call: FailedCall, where: Where, text: str | None) -> Iterator[Propos
 def replace_sides(node: ast.BinOp) -> ast.BinOp:
     """Return a difference the other way round."""
     return ast.BinOp(left=node.right, op=node.op, right=node.left)
+
+
+def _format(call: FailedCall, key: Key, value: str) -> Explained:
+    """The name of a number format, which `to` takes for a device."""
+    code = call.code({key: f"torch.{value}"})
+    return Explained(
+        rule=f"{quoted(call)} takes a text for a device, and {value!r} is a number format.",
+        proposals=(
+            Proposal(
+                said=f"give the format itself: `torch.{value}`",
+                code=code,
+                call=call.at({key: f"torch.{value}"}),
+            ),
+        ),
+    )
 
 
 def _text(call: FailedCall, key: Key, value: str) -> Explained:

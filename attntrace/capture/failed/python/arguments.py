@@ -77,5 +77,6 @@ def _takes(
         parameters=tuple(taken),
         placed=placed,
         named=named,
+        is_torchs=str(getattr(function, "__module__", "")).startswith("torch"),
         known=tuple(local[:_MOST_NAMES]),
     )

@@ -50,13 +50,18 @@ def checked(raised: Raised) -> FailedCall | None:
         return None
     op, condition, is_wanted = found
     condition, is_wanted = _decisive(raised, condition, is_wanted)
-    text = raised.text(condition)
+    text = _text(raised, condition)
     about = Checked(text=text, sides=tuple(_sides(raised, condition)), is_wanted=is_wanted)
     args, spans = _compared(raised, condition, is_wanted=is_wanted)
     known = {arg.name for arg in args if isinstance(arg, Given)}
     others = [one for one in _tensors(raised, condition) if one.name not in known]
     kwargs: dict[str, Any] = {"others": tuple(others)} if others else {}
     return FailedCall(op=op, args=args, kwargs=kwargs, text=text, spans=spans, about=about)
+
+
+def _text(raised: Raised, condition: ast.expr) -> str:
+    is_written = hasattr(condition, "lineno")
+    return raised.text(condition) if is_written else ast.unparse(condition)
 
 
 def _condition(raised: Raised) -> tuple[str, ast.expr, bool] | None:
@@ -70,7 +75,13 @@ def _condition(raised: Raised) -> tuple[str, ast.expr, bool] | None:
         return None
     above = raised.source.above(node)
     if isinstance(above, ast.If):
-        return "raise", above.test, node not in above.body
+        tests = [above.test]
+        if node in above.body:
+            return "raise", above.test, False
+        while isinstance(outer := raised.source.above(above), ast.If) and above in outer.orelse:
+            tests, above = [outer.test, *tests], outer
+        chain = ast.BoolOp(op=ast.Or(), values=tests)  # one of them had to hold
+        return "raise", tests[0] if len(tests) == 1 else chain, True
     return None
 
 
@@ -144,7 +155,7 @@ def _compared(
         if size is None or type(number) is not int:
             continue
         args = (raised.describe(size.tensor, size.name), size.dim, sign, number)
-        text, other = raised.text(condition), ast.unparse(right)
+        text, other = _text(raised, condition), ast.unparse(right)
         at = text.find(other)
         return args, {3: (at, at + len(other))} if at >= 0 else {}
     return (), {}

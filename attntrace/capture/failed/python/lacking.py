@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,8 @@ from attntrace.capture.failed.python.raised import LOST, Raised
 _MISSING = re.compile(r"has no attribute '(\w+)'")
 _EARLY = re.compile(r"cannot assign \w+ before Module\.__init__\(\) call")
 _MOST_KEYS = 16
+_VALUES = ("tuple", "list", "dict", "NoneType", "int", "float", "bool", "str")
+"""Types of values that stand where a tensor is wanted."""
 _ALIKE = 0.6
 
 
@@ -56,15 +59,32 @@ def _attribute(raised: Raised, node: ast.AST) -> Lacks | None:
     found = _MISSING.search(message)
     if owner is None or (_is_value(owner) and hasattr(Tensor, node.attr)):
         return None  # then a tensor is wanted
-    if owner is LOST or found is None or found[1] != node.attr:
+    if found is None or found[1] != node.attr:
         return None
+    if owner is LOST:
+        kind = message.split("'")[1] if message.startswith("'") else ""
+        is_told = kind and kind not in _VALUES
+        return Lacks(owner=text, type=kind, name=node.attr) if is_told else None
     kind = "Tensor" if isinstance(owner, Tensor) else type(owner).__name__
-    return Lacks(owner=text, type=kind, name=node.attr, alike=_alike(node.attr, _names(owner)))
+    alike = _alike(node.attr, _names(owner))
+    has = () if isinstance(owner, (ModuleType, nn.Module, Tensor, type)) else tuple(_data(owner))
+    return Lacks(owner=text, type=kind, name=node.attr, alike=alike, has=has[:_MOST_KEYS])
+
+
+def _data(owner: Any) -> dict[str, Any]:
+    """Return what an object holds, of which none of the author's functions is asked."""
+    with suppress(AttributeError):  # it has slots
+        own: dict[str, Any] = object.__getattribute__(owner, "__dict__")
+        return own
+    return {}
 
 
 def _is_value(owner: Any) -> bool:
-    plain = type(owner) in (tuple, list, dict, int, float, bool, str)
-    return plain or type(owner).__name__ == "ndarray" or isinstance(owner, tuple)
+    return (
+        type(owner).__name__ in _VALUES
+        or type(owner).__name__ == "ndarray"
+        or isinstance(owner, tuple)
+    )
 
 
 def _names(owner: Any) -> set[str]:
@@ -72,7 +92,7 @@ def _names(owner: Any) -> set[str]:
     if isinstance(owner, ModuleType):
         return {*vars(owner)}
     names = {name for kind in type(owner).__mro__ for name in vars(kind)}
-    own = getattr(owner, "__dict__", {})
+    own = _data(owner)
     if isinstance(owner, nn.Module):
         kinds = ("_parameters", "_buffers", "_modules")
         names |= {name for kind in kinds for name in own.get(kind, {})}
@@ -113,5 +133,10 @@ def _key(raised: Raised, node: ast.Subscript) -> Lacks | None:
     close = get_close_matches(str(shown), names, 3, _ALIKE) if isinstance(key, str) else []
     kind = type(owner).__name__
     return Lacks(
-        owner=text, type=kind, name=str(shown), alike=tuple(close), has=tuple(names[:_MOST_KEYS])
+        owner=text,
+        type=kind,
+        name=str(shown),
+        is_key=True,
+        alike=tuple(close),
+        has=tuple(names[:_MOST_KEYS]),
     )

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from attntrace.analysis.diagnosis.python.facts import Made
+from attntrace.capture.expressions import Expressions
 from attntrace.capture.failed.python.raised import (
     LOST,
     Assigned,
@@ -153,13 +154,22 @@ def _from_above(raised: Raised, name: str) -> Iterator[Step]:
 
 def _set_to_none(raised: Raised, node: ast.Attribute) -> Iterator[Step]:
     """Yield the line of the class that sets an attribute to None."""
+    found = set_in_class(raised, node)
+    if found is not None:
+        source, code, one = found
+        said = f"{raised.text(node)} is set to {_short(source.text(one.value))}."
+        yield step_in(source, code, said, one.statement)
+
+
+def set_in_class(
+    raised: Raised, node: ast.Attribute
+) -> tuple[Expressions, CodeType, Assigned] | None:
+    """Return the line of a constructor that sets an attribute, and in which source it is."""
     owner = raised.value(node.value)
     for kind in type(owner).__mro__ if owner is not LOST else ():
         init = vars(kind).get("__init__")
         known = definition(init.__code__) if isinstance(init, FunctionType) else None
         one = assigned(known[1], f"self.{node.attr}", 10**9) if known else None
         if known and one is not None and isinstance(init, FunctionType):
-            text = known[0].text(one.value)
-            said = f"{raised.text(node)} is set to {_short(text)}."
-            yield step_in(known[0], init.__code__, said, one.statement)
-            return
+            return known[0], init.__code__, one
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -14,13 +15,15 @@ from attntrace.analysis.diagnosis import FailedCall, Given
 from attntrace.analysis.diagnosis.call import Key
 from attntrace.analysis.diagnosis.python.facts import Made, NoTensor
 from attntrace.capture.failed.inside import Handed
-from attntrace.capture.failed.python.made import made, why_none
-from attntrace.capture.failed.python.raised import LOST, Raised, assigned
+from attntrace.capture.failed.python.made import made, set_in_class, why_none
+from attntrace.capture.failed.python.raised import LOST, Raised, assigned, step_in
+from attntrace.capture.failed.reading import Bound
 from attntrace.record import Step
 
 _ASKED = re.compile(r"'([\w.]+)' object has no attribute '(\w+)'")
 _WANTED = re.compile(r"must be (?:Tensor|a Tensor)\b.* not ([\w.]+)|but got ([\w.]+)")
-_UNSUBSCRIPTED = re.compile(r"'(\w+)' object is not (subscriptable|callable|iterable)")
+_UNSUBSCRIPTED = re.compile(r"'([\w.]+)' object is not (subscriptable|callable|iterable)")
+_NOT_APART = re.compile(r"cannot unpack non-iterable (\w+) object")
 _INDICES = re.compile(r"(tuple|list) indices must be")
 _NUMBERS = (int, float, complex, bool)
 _MOST_PARTS = 8
@@ -33,18 +36,37 @@ def no_tensor(raised: Raised, call: FailedCall, calls: list[Handed]) -> Found | 
     if not isinstance(raised.error, (TypeError, AttributeError)):
         return None
     message, node = str(raised.error), raised.node
-    if isinstance(node, ast.Attribute) and (asked := _ASKED.search(message)):
-        return _asked(raised, node.value, f".{node.attr}", asked[1])
-    if isinstance(node, ast.Subscript) and (_INDICES.match(message) or _unlike(message)):
-        index = raised.text(node.slice)
-        kind = (_INDICES.match(message) or _unlike(message) or [""] * 2)[1]
-        return _asked(raised, node.value, f"[{index}]", kind)
-    if isinstance(node, ast.Call) and (asked := _unlike(message)) and asked[2] == "callable":
-        return _asked(raised, node.func, "()", asked[1])
+    found = _of_asked(raised, message)
+    if found is not None or _is_of_asked(node, message):
+        return found
     if call.module is not None and calls:
         return _handed(raised, call, calls)
     named: list[tuple[Key, Any, ast.expr]] = [*_operands(raised, call)]
     return _operand(raised, call, named)
+
+
+def _is_of_asked(node: ast.AST, message: str) -> bool:
+    """Return whether the error is of what was asked of one value, and not of a call's arguments."""
+    is_index = isinstance(node, ast.Subscript) and bool(_INDICES.match(message))
+    return isinstance(node, ast.Attribute) or is_index or bool(_unlike(message))
+
+
+def _of_asked(raised: Raised, message: str) -> Found | None:
+    """Return the value of which was asked what a tensor has: an attribute, an item, to be called."""
+    node, asked = raised.node, _unlike(message)
+    kind, what = (asked[1], asked[2]) if asked else ("", "")
+    if isinstance(node, ast.Attribute) and (missing := _ASKED.search(message)):
+        return _asked(raised, node.value, f".{node.attr}", missing[1])
+    if isinstance(node, ast.Subscript) and (what == "subscriptable" or _INDICES.match(message)):
+        return _asked(raised, node.value, f"[{raised.text(node.slice)}]", kind)
+    if isinstance(node, ast.Call) and what == "callable":
+        return _asked(raised, node.func, "()", kind)
+    if isinstance(node, ast.expr) and what == "iterable":
+        return _asked(raised, node, "for", kind)
+    statement, apart = raised.source.statement(node), _NOT_APART.match(message)
+    if apart is not None and isinstance(statement, ast.Assign):
+        return _asked(raised, statement.value, raised.text(statement), apart[1])
+    return None
 
 
 def _unlike(message: str) -> re.Match[str] | None:
@@ -128,6 +150,8 @@ def _is_refused(raised: Raised, value: Any) -> bool:
     kind, message = type(value).__name__, str(raised.error)
     if isinstance(value, Tensor) or (isinstance(value, str) and "must be Tensor" not in message):
         return False
+    if isinstance(value, (list, tuple)) and value and all(type(one) in _NUMBERS for one in value):
+        return False
     if isinstance(value, _NUMBERS) and "must be Tensor" not in message:
         return False
     return bool({kind, f"{type(value).__module__}.{kind}"} & _named(message))
@@ -186,7 +210,7 @@ def _told(raised: Raised, node: ast.expr, value: Any, how: tuple[str, Key | None
     maker, steps = made(raised, node)
     parameter = ""
     if value is not LOST:
-        kind = type(value).__name__
+        kind = "method" if isinstance(value, Bound) else type(value).__name__
         if type(value).__module__ == "torch.return_types":
             kind = f"torch.return_types.{kind}"
     if kind == "NoneType" and maker is None:
@@ -194,7 +218,7 @@ def _told(raised: Raised, node: ast.expr, value: Any, how: tuple[str, Key | None
     if kind == "list" and _is_modules(value):
         kind = "list of modules"
     known = None if value is LOST else _described(raised, value, name)
-    parts = () if value is LOST else tuple(_parts(raised, value, name))
+    parts = () if value is LOST or isinstance(value, Bound) else tuple(_parts(raised, value, name))
     about = NoTensor(
         name=name, type=kind, value=known, parts=parts, key=key, asked=asked, made=maker,
         parameter_of=parameter,
@@ -219,10 +243,9 @@ def _parts(raised: Raised, value: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Yield the tensors of a dict or an object, by what is written after its name."""
     if isinstance(value, (Tensor, nn.Module, tuple, list)):
         return
-    try:
-        own = vars(value)
-    except TypeError:
-        own = {}
+    own: dict[str, Any] = {}
+    with suppress(AttributeError):  # it has slots
+        own = object.__getattribute__(value, "__dict__")
     is_dict = type(value) is dict
     held = value if is_dict else own
     for key, one in [*held.items()][:64]:
@@ -237,11 +260,13 @@ def float_made(raised: Raised) -> Found | None:
     if function is None or not isinstance(node, (ast.Call, ast.Subscript)):
         return None
     for part in ast.walk(node):
-        if isinstance(part, ast.Name) and isinstance(raised.value(part), float):
-            one = assigned(function, part.id, node.lineno)
+        if isinstance(part, (ast.Name, ast.Attribute)) and type(raised.value(part)) is float:
+            own = set_in_class(raised, part) if isinstance(part, ast.Attribute) else None
+            one = own[2] if own else assigned(function, ast.unparse(part), node.lineno)
+            source, code = own[:2] if own else (raised.source, raised.level.site.code)
             if one is not None and isinstance(one.value, ast.BinOp) and not one.is_part:
-                text = raised.text(one.value)
-                steps = [raised.step_at(f"{part.id} is a float: `{text}`.", one.statement)]
-                maker = Made(text=text, called="", target=part.id)
-                return NoTensor(name=part.id, type="float", made=maker), steps
+                text, name = source.text(one.value), ast.unparse(part)
+                step = step_in(source, code, f"{name} is a float: `{text}`.", one.statement)
+                maker = Made(text=text, called="", target=name)
+                return NoTensor(name=name, type="float", made=maker), [step]
     return None

@@ -48,7 +48,7 @@ def parameters(function: Any) -> list[Parameter]:
             default=None if one.default is one.empty else _text(one.default),
         )
         for one in found
-        if one.name not in ("self", "cls")
+        if one.name not in ("self", "cls") and not one.name.startswith("_")
     ]
 
 
