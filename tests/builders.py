@@ -7,8 +7,8 @@ from math import prod
 from typing import Any
 
 from attntrace.record import (
-    Environment,
     Diagnosis,
+    Environment,
     Fix,
     ModuleRecord,
     Operand,

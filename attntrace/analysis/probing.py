@@ -86,25 +86,30 @@ class Probes:
             self.part = probe
         return False
 
-    def grow(self, names: Sequence[str], others: Sequence[int] = ()) -> None:
+    def grow(self, groups: Sequence[Sequence[str]], others: Sequence[int] = ()) -> None:
         """Change as many of these sizes as can change, halving where they cannot all.
 
-        `others` are the turns that are tried for one that cannot change as the rest do.
+        `others` are the turns that are tried for a group that cannot change as the rest do.
         """
+        names = [name for group in groups for name in group]
         if self.try_all({**self.turns, **dict.fromkeys(names, 0)}):
             return
-        if len(names) == 1:
-            parting = self.parting
-            if not any(self.try_all({**self.turns, names[0]: turn}) for turn in others):
-                self.stuck += names
-                self.unrolled += names if parting else ()
+        if len(groups) > 1:
+            self.halve(groups, others)
             return
-        self.halve(names, others)
+        parting = self.parting
+        if any(self.try_all({**self.turns, **dict.fromkeys(names, turn)}) for turn in others):
+            return
+        if len(names) > 1:
+            self.halve([[name] for name in names], others)
+        else:
+            self.stuck += names
+            self.unrolled += names if parting else ()
 
-    def halve(self, names: Sequence[str], others: Sequence[int] = ()) -> None:
+    def halve(self, groups: Sequence[Sequence[str]], others: Sequence[int] = ()) -> None:
         """Change as many of these sizes as can change, where they cannot all."""
-        middle = len(names) // 2
-        for half in filter(None, (names[:middle], names[middle:])):
+        middle = len(groups) // 2
+        for half in filter(None, (groups[:middle], groups[middle:])):
             self.grow(half, others)
 
     def again(self, turns: Turns) -> bool:

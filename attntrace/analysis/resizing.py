@@ -18,8 +18,9 @@ DECIDING = 8
 NOT_ON_META = (
     "axes are numbers: without values, on meta, the forward does not do what it does with them"
 )
-Resize = Callable[[Mapping[str, int]], Sketch | None]
-"""Runs the code with these sizes changed, on meta; None where it cannot be built so."""
+Resize = Callable[[Mapping[str, int], int], Sketch | None]
+"""Runs the code with these sizes changed, on meta, up to so many rows and one; None where it cannot
+be built so."""
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ def axes_of_code(base: Sketch, sizes: Sizes, resize: Resize) -> Derived:
 
     def run(turns: Turns) -> Probe | None:
         values = sizes.at(turns)
-        found = resize(values)
+        found = resize(values, len(base.strokes))
         return None if found is None else Probe({**sizes.now, **values}, found)
 
     probes = Probes(Probe(sizes.now, base), run)
@@ -79,8 +80,7 @@ def axes_of_code(base: Sketch, sizes: Sizes, resize: Resize) -> Derived:
         on_meta, probes.whole, probes.part = probes.try_all({}), [], before
         if not on_meta:
             return Derived(notes=(NOT_ON_META,))
-        probes.halve([*sizes.now], OTHERS)
-        _together(probes, sizes)
+        probes.halve(_groups(sizes), OTHERS)
     _untie(probes, sizes)
     return _told_apart(probes, sizes)
 
@@ -104,17 +104,12 @@ def _tie(sizes: Sizes) -> None:
             sizes.tied[name] = leader
 
 
-def _together(probes: Probes, sizes: Sizes) -> None:
-    """Change sizes of the same value together that cannot change apart."""
-    stuck, probes.stuck = probes.stuck, []
+def _groups(sizes: Sizes) -> list[list[str]]:
+    """Return the sizes, those of one value together."""
     groups: dict[str, list[str]] = {}
-    for name in stuck:
+    for name in sizes.now:
         groups.setdefault(sizes.tied.get(name, name), []).append(name)
-    for group in groups.values():
-        together = len(group) > 1 and any(
-            probes.try_all({**probes.turns, **dict.fromkeys(group, turn)}) for turn in OTHERS
-        )
-        probes.stuck += [] if together else group
+    return [*groups.values()]
 
 
 def _untie(probes: Probes, sizes: Sizes) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from attntrace.analysis.axes import Derived, Deriver
 from attntrace.analysis.probing import Probe, Probes, Run, Sketch, Turns
 from attntrace.analysis.resizing import axes_of_code
-from attntrace.errors import BuildError
+from attntrace.errors import BuildError, Problem, SettingsError, nearest
 from attntrace.spec import Spec
 from attntrace.spec.probes import Knobs
 
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from attntrace.capture.twin import Call
     from attntrace.subjects import Resizable
 
+SECONDS = 20.0
+"""For all probes of code of the user's own."""
+TOO_LONG = (
+    f"trying other sizes was stopped after {SECONDS:.0f} s: axes not known by then are numbers"
+)
 NO_COPY = "axes are numbers: a copy of the model could not be made"
 Naming = Callable[[Sketch], Derived]
 """Finds the axes of a run from its rows."""
@@ -26,21 +33,63 @@ def block_naming(spec: Spec) -> Naming:
     return lambda base: _of_block(spec, base)
 
 
-def code_naming(code: Resizable) -> Naming:
-    """Return what finds the axes of code of the user's own."""
-    return lambda base: axes_of_code(base, code.sizes, code.run)
+def code_naming(prepared: Callable[[], Resizable]) -> Naming:
+    """Return what finds the axes of code of the user's own, which is copied at once.
+
+    No probe is begun after `SECONDS`.
+    """
+    try:
+        code = prepared()
+    except Exception as error:  # noqa: BLE001 - whatever a model's own copying raises
+        said = f"{NO_COPY} ({type(error).__name__}: {error})"
+        return lambda _: Derived(notes=(said,))
+
+    def naming(base: Sketch) -> Derived:
+        end, late = monotonic() + SECONDS, []
+
+        def run(values: Mapping[str, int], most: int) -> Sketch | None:
+            if monotonic() < end:
+                return code.run(values, most)
+            late.append(values)
+            return None
+
+        derived = axes_of_code(base, code.sizes, run)
+        return replace(derived, notes=(*derived.notes, TOO_LONG)) if late else derived
+
+    return naming
 
 
 def call_naming(call: Call, named: Mapping[str, tuple[str, ...]]) -> Naming:
     """Return what finds the axes of a call; `named` has words for the dimensions of its inputs."""
     from attntrace.subjects import of_call
 
-    try:
-        code = of_call(call, named)
-    except Exception as error:  # noqa: BLE001 - whatever a model's own copying raises
-        said = f"{NO_COPY} ({type(error).__name__}: {error})"
-        return lambda _: Derived(notes=(said,))
-    return code_naming(code)
+    _refuse_other_words(call, named)
+    return code_naming(lambda: of_call(call, named))
+
+
+def _refuse_other_words(call: Call, named: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise SettingsError for names of no input, and for words that do not fit its dimensions."""
+    from attntrace.capture import named_inputs
+
+    inputs = dict(named_inputs(*call))
+    problems, sizes = [], dict[str, tuple[int, str]]()
+    for name, words in named.items():
+        if name not in inputs:
+            said = f"no tensor of that name goes in; {nearest(name, inputs)}"
+        elif len(words) != inputs[name].dim():
+            shape = tuple(inputs[name].shape)
+            said = f"{len(words)} names for the {len(shape)} dimensions of {shape}"
+        else:
+            pairs = zip(words, inputs[name].shape, strict=True)
+            twice = [
+                f"{word} is {size} here and {sizes[word][0]} in {sizes[word][1]}"
+                for word, size in pairs
+                if word.isidentifier() and sizes.setdefault(word, (size, name))[0] != size
+            ]
+            said = "; ".join(twice)
+        problems += [Problem(f"axes[{name!r}]", said)] if said else []
+    if problems:
+        raise SettingsError(problems)
 
 
 def _of_block(spec: Spec, base: Sketch) -> Derived:
@@ -49,7 +98,7 @@ def _of_block(spec: Spec, base: Sketch) -> Derived:
         if probes.try_all(dict.fromkeys(knobs.names, 0)):
             break
     else:
-        probes.halve(knobs.names)
+        probes.halve([[name] for name in knobs.names])
     if spec.feed_forward.kind == "moe" and spec.run.device != "meta":
         probes.again({})  # how many tokens an expert gets depends on their values
     probes.unrolled += [name for name in knobs.unrolled if name in spec.sizes]

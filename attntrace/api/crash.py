@@ -45,9 +45,11 @@ def _told(error: Exception) -> bool:
     from attntrace.capture import crashed
 
     crash = crashed(error)
-    if crash is None or (crash.root is None and not crash.call.op):
+    if crash is None:
         return False
     try:
+        if crash.root is None and not crash.call.op:
+            return False
         _print(_facts(error, crash))
     finally:
         crash.frames.forget()
@@ -138,10 +140,10 @@ class _Hook:
             self._home.excepthook = self._before
         error = given[1] if len(given) > 1 else given[0].exc_value
         before: Callable[..., Any] = self._before
-        if error is None or MARK not in vars(error):
-            before(*given)
-            return
         try:
+            if error is None or MARK not in vars(error):
+                before(*given)
+                return
             lines = lines_of(error)
         except Exception:  # noqa: BLE001 - then as if we were not there
             before(*given)

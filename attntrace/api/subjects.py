@@ -39,7 +39,7 @@ def run_subject(subject: Subject, meter: Meter | None, axes: bool = False) -> Tr
         module = ready.call if isinstance(ready.call, nn.Module) else nn.Module()
         training = Training(blocks.optimizer(subject, module)) if run.grad else None
         words, dtype = ready.axes, ready.dtype
-        naming = code_naming(ready.resizable()) if axes else None
+        naming = code_naming(ready.resizable) if axes else None
         with subjects.blamed(f"{subject.target} could not be run", (SystemExit,)):
             return observed(
                 ready.call,

@@ -241,7 +241,14 @@ def trace(
     if axes is not False:
         from attntrace.api.axes import call_naming
 
-        named = {} if axes is True else {name: tuple(words) for name, words in axes.items()}
+        named = (
+            {}
+            if axes is True
+            else {
+                name: tuple(words.split() if isinstance(words, str) else words)
+                for name, words in axes.items()
+            }
+        )
         then = Then(naming=call_naming((model, args, kwargs), named))
     return observed(model, args, kwargs, then)
 

@@ -16,8 +16,8 @@ from attntrace.capture.observe import Asked as Asked
 from attntrace.capture.observe import Observed as Observed
 from attntrace.capture.observe import observe as observe
 from attntrace.capture.recording import Notes as Notes
-from attntrace.capture.sketch import parameters_of as parameters_of
 from attntrace.capture.shortcuts import Uninitialized as Uninitialized
+from attntrace.capture.sketch import parameters_of as parameters_of
 from attntrace.capture.sketch import sketch as sketch
 from attntrace.capture.sketch import strokes_of as strokes_of
 from attntrace.capture.training import Training as Training

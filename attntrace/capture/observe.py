@@ -77,8 +77,9 @@ def observe(
             error = raised
     try:
         recording.ledger.storages.close()
-        if recording.stopped.bug is not None:
-            raise recording.stopped.bug
+        bug = recording.stopped.bug_behind(error)
+        if bug is not None:
+            raise bug
         outputs = recording.ledger.rows_of(list(tensors_in(output)))
         notes = recording.notes(name_of(subject), where, outputs, error)
         return Observed(notes, output, error)

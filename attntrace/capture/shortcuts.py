@@ -124,10 +124,13 @@ def _softmax(tensor: Any, dim: Any = None, *rest: Any, **named: Any) -> Any:
     return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta") if fits else NotImplemented
 
 
-def _embedding(ids: Any, weight: Any = None, padding: Any = None, most: Any = None, *_: Any) -> Any:
-    del padding
+def _embedding(
+    ids: Any, weight: Any = None, padding_idx: Any = None, max_norm: Any = None, *rest: Any,
+    **named: Any,
+) -> Any:  # fmt: skip
+    del padding_idx, rest, named
     whole = isinstance(ids, Tensor) and ids.is_meta and ids.dtype in (torch.int64, torch.int32)
-    if not whole or most is not None or not _plain(weight) or weight.dim() != 2:
+    if not whole or max_norm is not None or not _plain(weight) or weight.dim() != 2:
         return NotImplemented
     return torch.empty((*ids.shape, weight.shape[1]), dtype=weight.dtype, device="meta")
 
@@ -158,7 +161,10 @@ def _shortened(func: Callable[..., Any], short: Callable[..., Any]) -> Callable[
 
     @wraps(func, assigned=("__name__",), updated=())
     def call(*args: Any, **kwargs: Any) -> Any:
-        found = short(*args, **kwargs)
+        try:
+            found = short(*args, **kwargs)
+        except TypeError:  # an argument by a name that it does not know
+            found = NotImplemented
         return func(*args, **kwargs) if found is NotImplemented else found
 
     return call

@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from sys import maxsize
 from typing import Any, cast
 
 from torch import Tensor, is_grad_enabled, nn
@@ -58,25 +59,32 @@ def _owner(subject: Callable[..., Any]) -> nn.Module | None:
 
 @seldom_whole()
 def sketch(
-    subject: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], as_device: Device
+    subject: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    as_device: Device,
+    most: int = maxsize,
 ) -> Sketch:
     """Call `subject`, which is on meta, once as `as_device` would run it; keep no tensor.
 
     Of a forward that raises, the rows up to there; it is called again with the dispatcher's
-    witness, which lets one more op run on meta.
+    witness, which lets one more op run on meta. One with more than `most` rows is cut off there:
+    a loop may be endless with other sizes.
     """
     owner = _owner(subject)
     fused = owner is None or any(type(part).forward in FUSED for part in owner.modules())
-    found = _sketch(subject, args, kwargs, _Watch(as_device, fused))
-    return _sketch(subject, args, kwargs, _Watch(as_device, True)) if found.failed else found
+    found = _sketch(subject, args, kwargs, _Watch(as_device, fused, most))
+    if not found.failed:
+        return found
+    return _sketch(subject, args, kwargs, _Watch(as_device, True, most))
 
 
 class _Watch:
     """The witnesses of a sketch."""
 
-    def __init__(self, as_device: Device, with_kernels: bool) -> None:
+    def __init__(self, as_device: Device, with_kernels: bool, most: int) -> None:
         self.as_device, self.with_kernels = as_device, with_kernels
-        self.ledger = _Outline()
+        self.ledger = _Outline(most)
         self.calls = _Calls(self.ledger, _Unasked(self.ledger))
         self.kernels = KernelWitness(self.ledger, self.calls.stopped)
         self.modules = ModuleWitness(self.ledger, self.calls)
@@ -107,7 +115,9 @@ def _sketch(
     with watch.attached():
         try:
             output = subject(*args, **kwargs)
-        except Exception:  # noqa: BLE001 - whatever a forward raises is its failure
+        except _EnoughError:
+            return Sketch(strokes_of(ledger.rows))
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever a forward raises is its failure
             failed = True
     for tensor in tensors_in(output):
         if ledger.row_of(tensor) is None:
@@ -115,11 +125,16 @@ def _sketch(
     return Sketch(strokes_of(ledger.rows), parameters_of(subject), failed)
 
 
+class _EnoughError(BaseException):
+    """Ends a forward that has more rows than the one that it is compared with."""
+
+
 class _Outline(Ledger):
     """A ledger that keeps the rows, and of them what a stroke has."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__()
+        self.most = most
         self.storages = _NoStorages(self.ops)
 
     def add_row(self, tensor: Tensor, op: str, start: int, given: Sequence[Tensor] = ()) -> Row:
@@ -128,6 +143,8 @@ class _Outline(Ledger):
         row = _Line(len(self.rows), op, self.path, shape_of(tensor), self.phase)
         self.rows.append(cast("Row", row))
         self._row_of[id(tensor)] = (weakref.ref(tensor), self.rows[-1])
+        if len(self.rows) > self.most and self.most < sum(r.phase == "forward" for r in self.rows):
+            raise _EnoughError
         return self.rows[-1]
 
     def add_op(self, *_: Any) -> None:

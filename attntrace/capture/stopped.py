@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from attntrace.capture.failed.seen import Seen
@@ -54,11 +54,19 @@ class Stopped:
 
     def forget_handled(self) -> None:
         """Let go of an error that the author has handled: its traceback keeps tensors alive."""
-        error = sys.exception()
-        while error is not None and error is not self.error:
-            error = error.__context__
-        if error is None:
+        if all(error is not self.error for error in _chain(sys.exception())):
             self.error, self.seen = None, None
+
+    def bug_behind(self, error: BaseException | None) -> Exception | None:
+        """Return what a witness raised, unless the author's error is another.
+
+        Where the author's calls filled the stack, that a witness met its end is no bug.
+        """
+        if error is None or self.bug is None:
+            return self.bug
+        if isinstance(self.bug, RecursionError):
+            return None
+        return self.bug if any(one is self.bug for one in _chain(error)) else None
 
     def _note(self, error: BaseException, func: Any, op: str, given: Any) -> None:
         self.error, self.path, self.seen = error, self._ledger.path, None
@@ -67,3 +75,12 @@ class Stopped:
             self.seen = Seen.of(func, op, given, self._ledger, inside)
         except Exception:  # noqa: BLE001 - the author's error is what counts
             return
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what was being handled when it came up; the author may have made a ring."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__context__

@@ -83,7 +83,7 @@ class Watched:
         try:
             unmark(recording.ledger.alive())
             recording.ledger.storages.close()
-            if recording.stopped.bug is not None and recording.stopped.bug is not error:
+            if error is None and recording.stopped.bug is not None:  # else that goes on by itself
                 raise recording.stopped.bug
             where = self._environment or environment(next(iter(self.models), None), ())
             return recording.notes(self._subject(), where, self.outputs, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from attntrace.subjects.find import found
 from attntrace.subjects.hugging_face import recipe
 from attntrace.subjects.inputs import arguments, floating_of
 from attntrace.subjects.make import Made, make
+from attntrace.subjects.memoryless import OnlyNumbers, unshared
 from attntrace.subjects.place import placed
 from attntrace.subjects.resized import Resizable, of_subject
 
@@ -58,27 +59,32 @@ def opened(subject: Subject) -> Iterator[Ready]:
         axes = tuple(named.get(tensor) for tensor in given)
         dtype = str(floating_of(made, subject)).removeprefix("torch.")
 
+        twin = value
+
         def rebuild(changed: Subject) -> Call:
-            again = placed(_built(value, changed), changed)
+            again = placed(_built(unshared(twin), changed, allocates=False), changed)
             more = arguments(again, changed)
             return again.call, more[0], more[1]
 
         def resizable() -> Resizable:
+            nonlocal twin
+            twin = unshared(value)  # before anything runs
             names = tuple(one or () for one in axes)
             return of_subject(subject, value, (made.call, args, kwargs), rebuild, names)
 
         yield Ready(made.call, args, kwargs, axes, dtype, resizable)
 
 
-def _built(value: Any, subject: Subject) -> Made:
+def _built(value: Any, subject: Subject, *, allocates: bool = True) -> Made:
     """Return what was made, on meta without allocating where its constructor allows that."""
     make_it = _of_config if subject.target.startswith(HF) else make
     if subject.run.device == "meta":
-        try:
-            with torch.device("meta"):
+        for mode in (torch.device("meta"), OnlyNumbers()):
+            with suppress(BuildError), mode:  # it looks at numbers, such as those of a linspace
                 return make_it(value, subject)
-        except BuildError:  # it looks at numbers, such as those of a linspace
-            pass
+        if not allocates:
+            refuse = f"{subject.target} cannot be built without memory"
+            raise BuildError(refuse)
     return make_it(value, subject)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, fields, is_dataclass
 from inspect import Parameter
 from io import StringIO
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 
 from attntrace.analysis.probing import Sketch
-from attntrace.analysis.resizing import Sizes
+from attntrace.analysis.resizing import Resize, Sizes
 from attntrace.capture import sketch
 from attntrace.capture.twin import Call, Names, dimensions_of, inputs_of, on_meta, resized
 from attntrace.record import Device
@@ -35,7 +36,7 @@ class Resizable:
     """What can be run with other sizes: the sizes, and how."""
 
     sizes: Sizes
-    run: Callable[[Mapping[str, int]], Sketch | None]
+    run: Resize
 
 
 def of_call(call: Call, named: Mapping[str, tuple[str, ...]] | None = None) -> Resizable:
@@ -46,10 +47,10 @@ def of_call(call: Call, named: Mapping[str, tuple[str, ...]] | None = None) -> R
     there, as_device = dimensions_of(call, named), _device_of(call)
     twin = on_meta(call)
 
-    def run(values: Mapping[str, int]) -> Sketch | None:
+    def run(values: Mapping[str, int], most: int) -> Sketch | None:
         with unheard():
             subject, args, kwargs = resized(on_meta(twin), there.names, values)
-            return sketch(subject, args, kwargs, as_device)
+            return sketch(subject, args, kwargs, as_device, most)
 
     return Resizable(Sizes(there.sizes), run)
 
@@ -78,7 +79,7 @@ def of_subject(
         "cuda" if subject.run.device.startswith("cuda") else "cpu"
     )
 
-    def run(values: Mapping[str, int]) -> Sketch | None:
+    def run(values: Mapping[str, int], most: int) -> Sketch | None:
         changed = subject.model_copy(
             update={
                 "init": {**subject.init, **{short[n]: v for n, v in values.items() if n in short}},
@@ -91,7 +92,7 @@ def of_subject(
                 again = resized(rebuild(changed), inputs.names, values)
             except Exception:  # noqa: BLE001 - whatever refuses other sizes
                 return None
-            return sketch(*again, as_device)
+            return sketch(*again, as_device, most)
 
     return Resizable(Sizes(now, frozenset(parts)), run)
 
@@ -127,10 +128,16 @@ def _numbers(path: str, value: Any, kind: type | None = None) -> Iterator[tuple[
 @contextmanager
 def unheard() -> Iterator[None]:
     """Let code say nothing twice, and draw no random number of the user's."""
+    disabled = logging.root.manager.disable
     with (
         torch.random.fork_rng(devices=[]),
         warnings.catch_warnings(),
         redirect_stdout(StringIO() if sys.stdout is not None else None),
+        redirect_stderr(StringIO() if sys.stderr is not None else None),
     ):
         warnings.simplefilter("ignore")
-        yield
+        logging.disable()
+        try:
+            yield
+        finally:
+            logging.disable(disabled)

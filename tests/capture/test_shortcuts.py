@@ -90,7 +90,13 @@ def test_functions_of_one(one):
 
 def test_embedding():
     """Ids become rows of the table."""
-    check(F.embedding, torch.zeros(2, 3, dtype=torch.int64), torch.zeros(7, 5))
+    ids, table = torch.zeros(2, 3, dtype=torch.int64), torch.zeros(7, 5)
+    check(F.embedding, ids, table)
+    with torch.no_grad():
+        rows = SHORT[F.embedding](
+            *on_meta([ids, table]), padding_idx=1, norm_type=2.0, sparse=False
+        )
+    assert rows.shape == (2, 3, 5)
 
 
 @pytest.mark.parametrize("kind", [nn.Embedding, nn.Linear])

@@ -216,6 +216,7 @@ def test_a_yaml_file(invoke, here):
         "  seed: 3            # --seed 3\n"
         "  grad: false        # default\n"
         "  optimizer: none    # default\n"
+        "  allow: []          # default\n"
     )
     (here / "own.yaml").write_text("target: my.py:Block\ninit:\n  dims: 8\n")
     assert invoke("run", "own.yaml").err.endswith(

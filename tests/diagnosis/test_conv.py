@@ -406,6 +406,13 @@ CASES = [
         fix="F.channel_shuffle(x, 2)",
     ),
     Case(
+        "F.affine_grid(x, y.shape, align_corners=False)",
+        rand(2, 6),
+        rand(2, 1, 8, 8),
+        rule="affine_grid takes a matrix of 2*3 for each sample, (2, 2, 3), and x is (2, 6).",
+        fix="F.affine_grid(x.view(-1, 2, 3), y.shape, align_corners=False)",
+    ),
+    Case(
         "F.grid_sample(x, y, align_corners=False)",
         rand(2, 3, 4, 4),
         rand(1, 5, 5, 2),

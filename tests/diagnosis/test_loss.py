@@ -76,6 +76,13 @@ CASES = [
     ),
     Case(
         "F.cross_entropy(x, y)",
+        rand(2, 21, 4, 4),
+        ids(2, 4, 4, fill=255),
+        rule="cross_entropy has 21 classes, 0 to 20, from axis 1 of x, and y holds the value 255.",
+        fix="F.cross_entropy(x, y, ignore_index=255)",
+    ),
+    Case(
+        "F.cross_entropy(x, y)",
         rand(18, 50),
         ids(18, fill=50),
         rule="cross_entropy has 50 classes, 0 to 49, from axis 1 of x, and y holds the value 50.",
@@ -86,7 +93,7 @@ CASES = [
         rand(18, 50),
         torch.arange(18) - 1,
         rule="cross_entropy has 50 classes, 0 to 49, from axis 1 of x, and y holds values from -1 to 16.",
-        fix="skip the targets that are -1: ignore_index=-1",
+        fix="F.cross_entropy(x, y, ignore_index=-1)",
     ),
     Case(
         "F.cross_entropy(x, y)",

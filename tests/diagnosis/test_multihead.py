@@ -8,6 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from attntrace.analysis.diagnosis import Given
+from attntrace.analysis.diagnosis.writing import written
 from tests.diagnosis.failing import offered, refused
 
 
@@ -93,6 +95,12 @@ def mask(*shape):
 BF = {"batch_first": True}
 X = of(2, 10, 64)
 MODULES = {
+    "targets of another width than the sources": (
+        Both(**BF),
+        [X, of(2, 10, 48)],
+        "`self.transformer` was built for d_model=64, and the last size of tgt (2, 10, 48) is 48.",
+        "bring tgt to 64 features first: `nn.Linear(48, 64)(tgt)`",
+    ),
     "a mask for each sample": (
         Attention(**BF),
         [X, None, mask(2, 10, 10)],
@@ -387,3 +395,35 @@ def test_any_pair_of_batches(batch, heads, length, other):
     assert f"{batch} in x" in found.rule
     assert f"{other} in memory" in found.rule
     assert all(fix.tried == "on cpu" for fix in found.fixes)
+
+
+TURNED = {
+    "pad.T": "pad",
+    "pad.t()": "pad",
+    "pad.transpose(1, 0)": "pad",
+    "pad.transpose(1, 2)": "pad.transpose(1, 2).transpose(0, 1)",
+    "a + pad.T": "(a + pad.T).transpose(0, 1)",
+}
+
+
+@pytest.mark.parametrize(("name", "code"), TURNED.items())
+def test_no_transpose_is_put_on_a_transpose(name, code):
+    """What the author swapped and should not have is left out."""
+    assert written(Given(name=name, shape=(5, 2)).then("transpose", 0, 1)) == code
+
+
+class Turned(nn.Module):
+    """Turns the padding mask along with the tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.enc = nn.TransformerEncoderLayer(16, 4, 32)
+
+    def forward(self, x, pad):
+        return self.enc(x, src_key_padding_mask=pad.transpose(0, 1))
+
+
+def test_a_mask_that_was_turned_with_the_tokens():
+    """A padding mask is (batch, keys) whatever the layout of the tokens."""
+    found = refused(Turned(), torch.zeros(5, 2, 16), torch.zeros(2, 5, dtype=torch.bool))
+    assert found.fixes[0].code == "self.enc(x, src_key_padding_mask=pad)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -48,8 +49,18 @@ def _part(text: str, dim: int, begin: int, size: int) -> str:
     return f"{wrapped(text)}[{before}{begin or ''}:{begin + size}]"
 
 
+def _turned(text: str, one: int, other: int) -> str:
+    """Return two axes swapped: where the author did that last, it is not done."""
+    found = _SWAPPED.search(text) if wrapped(text) == text else None
+    if found is None or {*map(int, (found[1] or "0", found[2] or "1"))} != {one, other}:
+        return wrapped(text) + method("transpose", one, other)
+    return text[: found.start()]
+
+
+_SWAPPED = re.compile(r"(?:\.transpose\((-?\d), ?(-?\d)\)|\.t\(\)|\.T)$")
 _IDIOMS: dict[tuple[str, int], Callable[..., str]] = {
     ("narrow", 3): _part,
+    ("transpose", 2): _turned,
     ("add", 1): lambda text, number: f"{text} + {number}",
     ("sub", 1): lambda text, number: f"{text} - {number}",
     ("mean", 2): lambda text, dim, _: f"{wrapped(text)}.mean({dim}, keepdim=True)",

@@ -66,13 +66,17 @@ def crashed(error: BaseException, describe: Describe = given) -> Crash | None:
     here = frames.innermost
     if here is None:
         return None
-    root, path, paths = modules(frames)
-    reading = _Reading(frames, here, describe, paths)
-    with warnings.catch_warnings(), unwatched():
-        warnings.simplefilter("ignore")
-        call, function, source = reading.read()
-        with suppress(Exception):
-            call, function = reading.refused(error, call, function)
+    try:
+        root, path, paths = modules(frames)
+        reading = _Reading(frames, here, describe, paths)
+        with warnings.catch_warnings(), unwatched():
+            warnings.simplefilter("ignore")
+            call, function, source = reading.read()
+            with suppress(Exception):
+                call, function = reading.refused(error, call, function)
+    except BaseException:
+        frames.forget()  # nobody else will: there is no crash to be told of
+        raise
     call = replace(call, error=type(error).__name__, message=said(error))
     return Crash(frames, call, function, source, root, path)
 

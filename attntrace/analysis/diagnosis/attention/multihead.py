@@ -130,12 +130,16 @@ def _resized(use: Use, have: int) -> list[Proposal]:
     if use.call.module is None:
         return []
     heads = use.heads or 1
-    if q == use.width and "d_model" in use.settings:
-        role = use.key(1)
-        shape = (*(use.qkv[1].shape or ())[:-1], q)
-        name = use.qkv[1].name
-        said = f"bring {name} to {q} features first: `nn.Linear({have}, {q})({name})`"
-        return [Proposal(said=said, call=use.call.at({role: use.qkv[1].of_shape(*shape)}))]
+    given = use.call.tensors()
+    fits = [one for _, one in given if one.rank > 1 and (one.shape or ())[-1] == use.width]
+    if "d_model" in use.settings and fits:
+        width, one = use.width or 0, use.qkv[int(q == use.width)]
+        said = (
+            f"bring {one.name} to {width} features first: `nn.Linear({have}, {width})({one.name})`"
+        )
+        wide = one.of_shape(*(one.shape or ())[:-1], width)
+        changes = {key: wide for key, other in given if other.name == one.name}
+        return [Proposal(said=said, call=use.call.at(changes))]
     if q == use.width:
         said = f"tell it the widths of keys and values: `{use.constructor(kdim=k, vdim=v)}`"
         return [Proposal(said=said, call=use.rebuilt(kdim=k, vdim=v))]

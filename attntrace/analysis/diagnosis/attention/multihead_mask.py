@@ -181,7 +181,8 @@ def padded(use: Use) -> Explained | None:
         turned = _propose(
             use, "put the batch first in the mask", mask.then("transpose", 0, 1), PADDING
         )
-        proposals = [turned, *proposals] if use.batch_first else [*proposals, turned]
+        is_first = use.batch_first or mask.name.endswith((".T", ".t()", ".transpose(0, 1)"))
+        proposals = [turned, *proposals] if is_first else [*proposals, turned]
     proposals += _squeezed(use, mask, wanted) + _lengthened(use, mask, wanted)
     dim = next((d for d in (-1, -2) if _off(mask, {mask.rank: wanted}, d)), -1)
     return Explained(

@@ -7,7 +7,10 @@ import math
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
 from attntrace.analysis.diagnosis.layers.layer import layer, moved, reorder
 from attntrace.analysis.diagnosis.text import times
-from attntrace.analysis.diagnosis.writing import amended
+from attntrace.analysis.diagnosis.writing import amended, with_keyword
+
+VOID = 255
+"""What the pixels of a picture of labels hold that are of no class."""
 
 
 class Classes:
@@ -177,10 +180,12 @@ class Classes:
             wide = (*self.shape[: self.axis], most + 1, *self.shape[self.axis + 1 :])
             more = self.call.at({self.keys[0]: self.x.of_shape(*wide)})
             fixes.append(Proposal(said=said, call=more))
-        if low:
-            said = f"skip the targets that are {least}: ignore_index={least}"
-            skipped = self.call.given(ignore_index=least)
-            fixes.insert(0, Proposal(said=said, call=skipped))
+        if low or most == VOID > self.classes:
+            skip = least if low else most
+            said = f"skip the targets that are {skip}: ignore_index={skip}"
+            code = None if self.call.module else with_keyword(self.call, f"ignore_index={skip}")
+            skipped = self.call.given(ignore_index=skip)
+            fixes.insert(0, Proposal(said=said, code=code, call=skipped))
         culprits = (Culprit(tensor=self.x, dim=self.axis),)
         return Explained(rule=rule, culprits=culprits, proposals=tuple(fixes))
 

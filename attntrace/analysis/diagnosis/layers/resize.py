@@ -1,9 +1,9 @@
-"""Pictures made larger or smaller: interpolate, pad, pixel_shuffle, grid_sample."""
+"""Pictures made larger or smaller: interpolate, pad, pixel_shuffle, grid_sample, affine_grid."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isqrt
+from math import isqrt, prod
 from typing import Any
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
@@ -207,6 +207,25 @@ def _channel_shuffle(call: FailedCall, x: Given) -> Explained | None:
     return Explained(rule=f"{rule}{divided(size, groups)}.", culprits=culprits, proposals=(fix,))
 
 
+def _affine_grid(call: FailedCall, theta: Given) -> Explained | None:
+    """Return why numbers are no matrices of a size."""
+    size = call.argument(1, "size")
+    if not isinstance(size, (tuple, list)) or len(size) not in (4, 5):
+        return None
+    wanted = (size[0], len(size) - 2, len(size) - 1)
+    if theta.shape == wanted:
+        return None
+    rule = f"affine_grid takes a matrix of {wanted[1]}*{wanted[2]} for each sample, {wanted}, and "
+    rule += f"{theta.name} is {theta.shape}."
+    fixes = []
+    if prod(theta.shape or ()) == prod(wanted):
+        said = f"make the {prod(wanted[1:])} numbers of each a matrix"
+        matrices = theta.then("view", -1, *wanted[1:])
+        fixes.append(amended(call, said, {call.key(0, "theta"): matrices}))
+    culprits = tuple(Culprit(tensor=theta, dim=dim) for dim in range(theta.rank))[-1:]
+    return Explained(rule=rule, culprits=culprits, proposals=tuple(fixes))
+
+
 def _grid_sample(call: FailedCall, x: Given) -> Explained | None:
     grid, shape = call.argument(1, "grid"), x.shape or ()
     if not isinstance(grid, Given) or not grid.shape:
@@ -237,4 +256,5 @@ _OPS: dict[str, Callable[[FailedCall, Given], Explained | None]] = {
     "pixel_unshuffle": _unshuffle,
     "channel_shuffle": _channel_shuffle,
     "grid_sample": _grid_sample,
+    "affine_grid": _affine_grid,
 }
