@@ -466,3 +466,52 @@ def test_a_bug_of_a_witness_is_not_taken_for_the_authors(monkeypatch):
     with pytest.raises(LookupError, match=r"^ours$"):  # noqa: SIM117
         with attntrace.watch(model), pytest.raises(LookupError):
             model(x)
+
+
+class Endless(nn.Module):
+    """Calls itself."""
+
+    def forward(self, x):
+        """Never return."""
+        return self(x + 1)
+
+
+@pytest.mark.filterwarnings("ignore:global module forward hook:UserWarning")
+def test_a_stack_that_the_author_filled_is_no_bug_of_a_witness():
+    """Wherever the stack ends, also within a witness, the error is the author's."""
+    model, x = Endless(), torch.randn(2)
+    with pytest.raises(RecursionError) as caught, attntrace.watch(model) as session:
+        model(x)
+    assert caught.value.__context__ is None
+    assert session.trace.diagnosis.error == "RecursionError"
+    with pytest.raises(attntrace.ForwardError) as failed:
+        attntrace.trace(model, x)
+    assert isinstance(failed.value.__cause__, RecursionError)
+
+
+def test_errors_in_a_ring(monkeypatch):
+    """Errors that are each other's context are gone through once, also for a bug of ours."""
+    monkeypatch.setattr("attntrace.capture.stopped.Stopped.bug", LookupError(), raising=False)
+    first, second = ValueError("first"), ValueError("second")
+    first.__context__, second.__context__ = second, first
+
+    def ring(x):
+        raise first
+
+    with pytest.raises(attntrace.ForwardError) as caught:
+        attntrace.trace(ring, torch.randn(2))
+    assert caught.value.__cause__ is first
+
+
+def test_the_authors_error_goes_before_a_bug_of_ours(monkeypatch):
+    """What a witness raises once the author's code has raised does not stand in its place."""
+
+    def broken(*args):
+        message = "ours"
+        raise LookupError(message)
+
+    model, x = net()
+    monkeypatch.setattr("attntrace.capture.hooks.ModuleWitness._close", broken)
+    with pytest.raises(RuntimeError, match="mat1"), pytest.warns(UserWarning, match="ours"):  # noqa: SIM117
+        with attntrace.watch(model):
+            model(x[:, :3])

@@ -69,18 +69,18 @@ def call_naming(call: Call, named: Mapping[str, tuple[str, ...]]) -> Naming:
 
 def _refuse_other_words(call: Call, named: Mapping[str, tuple[str, ...]]) -> None:
     """Raise SettingsError for names of no input, and for words that do not fit its dimensions."""
-    from attntrace.capture import named_inputs
+    from attntrace.capture.describe import plain, shape_of
+    from attntrace.capture.inputs import named_inputs
 
-    inputs = dict(named_inputs(*call))
+    inputs = {name: plain(shape_of(tensor)) or () for name, tensor in named_inputs(*call)}
     problems, sizes = [], dict[str, tuple[int, str]]()
     for name, words in named.items():
         if name not in inputs:
             said = f"no tensor of that name goes in; {nearest(name, inputs)}"
-        elif len(words) != inputs[name].dim():
-            shape = tuple(inputs[name].shape)
-            said = f"{len(words)} names for the {len(shape)} dimensions of {shape}"
+        elif len(words) != len(inputs[name]):
+            said = f"{len(words)} names for {len(inputs[name])} dimensions, {inputs[name]}"
         else:
-            pairs = zip(words, inputs[name].shape, strict=True)
+            pairs = zip(words, inputs[name], strict=True)
             twice = [
                 f"{word} is {size} here and {sizes[word][0]} in {sizes[word][1]}"
                 for word, size in pairs

@@ -33,6 +33,11 @@ class Stopped:
         self.seen: Seen | None = None
         """None where a module raised and no call of torch's did."""
 
+    @property
+    def is_backward(self) -> bool:
+        """Whether it is backward that was running."""
+        return self._ledger.phase == "backward"
+
     def at_op(self, error: BaseException, func: Any, given: Any) -> None:
         """Note a dispatched op that raised."""
         if self.error is not error and not is_early_stop(error):

@@ -94,15 +94,15 @@ def check_patterns(trace: Trace, view: View) -> None:
 def aside(trace: Trace, view: View, format: str) -> Iterator[str]:
     """Yield what is to be said on stderr, as the format has no place for it."""
     if format == "csv":
-        from attntrace.render.finding import finding_lines
+        from attntrace.render.finding import finding_lines, findings
         from attntrace.render.sheet import sheet_of
 
         footer = [*sheet_of(trace, view).footer, *view.more]
         for name, line in dict.fromkeys(footer):
             if name == "hidden" or (name, line) in view.more:
                 yield f"{name}: {line}"
-        for warning in trace.warnings:
-            yield "\n".join(finding_lines(warning))
+        for finding in findings(trace):
+            yield "\n".join(finding_lines(finding))
     given = [flag for name, flag in _NARROWING.items() if getattr(view, name) not in (None, ())]
     if format == "json" and given:
         yield f"note: json has every row; {', '.join(given)} would narrow the other formats"

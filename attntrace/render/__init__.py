@@ -1,5 +1,6 @@
 """SHOW: a trace becomes a sheet, and each format writes the sheet in its own way."""
 
+from attntrace.render import apart as apart
 from attntrace.render.columns import COLUMNS as COLUMNS
 from attntrace.render.csv import to_csv as to_csv
 from attntrace.render.finding import finding_lines as finding_lines

@@ -114,7 +114,10 @@ def test_a_forward_that_raises_writes_what_there_is(call_main, folder):
     ended = call_main("run", "--format", "csv", "-o", "rows.csv")
     lines = (folder / "rows.csv").read_text().splitlines()
     assert (ended.code, ended.out) == (3, "")
-    assert ended.err.startswith("wrote rows.csv\nattntrace: matmul failed in attention.attend at ")
+    panel, _, brief = ended.err.partition("wrote rows.csv\n")
+    assert panel.startswith("attntrace: matmul failed in attention.attend at ")
+    assert len(panel.splitlines()) > 3
+    assert brief.startswith("attntrace: matmul failed in attention.attend at ")
     assert lines[-1].startswith("7,q_scaled,")
 
 

@@ -245,3 +245,32 @@ def test_what_torch_itself_puts_into_a_tuple_has_the_authors_name():
 
     found = refused(Forces(), tracked(4))
     assert [one.name for one in found.operands] == ["energy", "x"]
+
+
+GROWS = """
+from torch import nn
+
+class Grows(nn.Module):
+    def forward(self, x):
+        y = x.exp()
+        out = y * 2
+        y.add_(1)
+        return out.sigmoid() + y
+"""
+
+
+def test_a_backward_that_the_author_did_not_write(tmp_path, monkeypatch):
+    """Where `--grad` runs backward, what it refuses is explained like a backward of the author's."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grows.py").write_text(GROWS)
+    spec = attntrace.load("grows.py:Grows", inputs={"x": "2,5"}, run={"grad": True})
+    with pytest.raises(attntrace.ForwardError) as caught:
+        attntrace.run(spec)
+    found = caught.value.diagnosis
+    assert found.op == "backward"
+    assert found.rule == (
+        "backward needs the output of exp of (2, 5) as it was at version 0, and it was written "
+        "into in place since: it is at version 1."
+    )
+    assert [step.line for step in found.origin] == ["y.add_(1)"]
+    assert len(found.fixes) == 2

@@ -431,3 +431,27 @@ def test_an_error_that_refuses_everything(capsys):
     with pytest.raises(Broken), attntrace.explain():
         Hostile()(Q)
     assert "Broken: <exception str() failed>" in capsys.readouterr().err
+
+
+def ring(x):
+    """Fail with a list that holds itself, of which nothing can be told."""
+    parts = [x]
+    parts.append(parts)
+    return torch.cat(parts)
+
+
+def plain(_):
+    """Fail without a tensor."""
+    return {}["key"]
+
+
+@pytest.mark.parametrize("fails", [plain, ring])
+def test_a_crash_with_nothing_to_tell_keeps_no_tensor(fails):
+    """A function that goes on after a crash frees its tensors, whatever was said of it."""
+    x = torch.randn(3)
+    alive = weakref.ref(x)
+    with suppress(KeyError, TypeError), attntrace.explain():
+        fails(x)
+    del x
+    gc.collect()
+    assert alive() is None

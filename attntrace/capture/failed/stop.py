@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 
+from attntrace.analysis.diagnosis import FailedCall
 from attntrace.capture.failed.after import with_swapped
 from attntrace.capture.failed.crashed import Describe, crashed
 from attntrace.capture.failed.diagnose import Candidate, Place, diagnosis
@@ -43,7 +44,10 @@ def diagnosis_of(
         unwatched = seen is not None and seen.by_dispatcher and seen.levels > 0
         first = unwatched or isinstance(error, PLAIN)
         by_traceback = _by_traceback(error, describe)  # which takes a while, so only if asked
-        candidates = chain(*((by_traceback, by_witness) if first else (by_witness, by_traceback)))
+        candidates = chain(
+            *((by_traceback, by_witness) if first else (by_witness, by_traceback)),
+            [Candidate(FailedCall(op="backward"))] * stopped.is_backward,  # ours, not the author's
+        )
         found = diagnosis(error, candidates, where, around)
         with suppress(Exception):
             return with_swapped(found, frames)
