@@ -22,6 +22,8 @@ ENOUGH = 3
 """Runs that a form with numbers to fit takes."""
 _MOST = 64
 """The largest number that such a form is thought to have."""
+_PAIRED = 24
+"""The most symbols of which sums of products are looked for: their number grows with its cube."""
 _FEW = 8
 """The largest in a quotient of symbols."""
 _BELIEVED = (0, _MOST, 4)
@@ -171,7 +173,8 @@ class Formulas:
     def _sums(self, values: Values) -> Iterator[str]:
         """Yield sums of two products with coefficients, then of three symbols."""
         one = Term((), (1,) * self.runs)
-        singles, doubles = self.atoms, self._two
+        singles = self.atoms
+        doubles = self._two if len(singles) <= _PAIRED else []
         for left, right in (
             *((a, one) for a in (*singles, *doubles)),
             *((a, b) for n, a in enumerate(singles) for b in singles[n + 1 :]),

@@ -70,9 +70,9 @@ class Probes:
     """Whether the newest probe that does not fit ran to its end."""
     made: int = 0
 
-    def try_all(self, turns: Turns) -> bool:
-        """Make one probe with all these sizes changed; return whether it fits."""
-        if self.made >= MOST:
+    def try_all(self, turns: Turns, *, beyond: bool = False) -> bool:
+        """Make one probe with all these sizes changed, also `beyond` MOST; return whether it fits."""
+        if self.made >= MOST and not beyond:
             return False
         self.made += 1
         probe = self.run(turns)

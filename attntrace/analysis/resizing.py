@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isqrt
 
 from attntrace.analysis.axes import Derived, Deriver
-from attntrace.analysis.probing import Probe, Probes, Sketch, Turns
+from attntrace.analysis.probing import MOST, Probe, Probes, Sketch, Turns
 
-PRIMES = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59)
+PRIMES = tuple(n for n in range(3, 600) if all(n % d for d in range(2, isqrt(n) + 1)))
+"""One for each size: two of one value that shared a prime would move alike."""
 GENERIC, MULTIPLE, ANOTHER, BESIDE, DOUBLE, NEXT, HALF = range(7)
 """The turns: a value that nothing divides where nothing asks for that, two multiples by primes, a
 value near by, and what is tried where those fail."""
@@ -113,11 +115,29 @@ def _groups(sizes: Sizes) -> list[list[str]]:
 
 
 def _untie(probes: Probes, sizes: Sizes) -> None:
-    """Let each size change apart from others of its value, where it can."""
-    for name in [name for name in sizes.tied if name in probes.turns]:
-        leader = sizes.tied.pop(name)
-        if not probes.try_all(probes.turns):
-            sizes.tied[name] = leader
+    """Let each size change apart from others of its value, where it can.
+
+    Where there was no probe left to find out whether it can, they do not change at all: a
+    dimension would have the name of one because it is as large.
+    """
+    _free(probes, sizes, [name for name in sizes.tied if name in probes.turns])
+    if probes.made >= MOST:
+        unknown = {name for pair in sizes.tied.items() for name in pair}
+        kept = {name: turn for name, turn in probes.turns.items() if name not in unknown}
+        if len(kept) < len(probes.turns) and not probes.try_all(kept, beyond=True):
+            probes.whole, probes.part = [], None
+
+
+def _free(probes: Probes, sizes: Sizes, names: Sequence[str]) -> None:
+    """Let as many of these change apart as can, halving where they cannot all."""
+    ties = {name: sizes.tied.pop(name) for name in names}
+    if not names or probes.try_all(probes.turns):
+        return
+    sizes.tied |= ties
+    if len(names) > 1:
+        middle = len(names) // 2
+        _free(probes, sizes, names[:middle])
+        _free(probes, sizes, names[middle:])
 
 
 def _told_apart(probes: Probes, sizes: Sizes) -> Derived:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from attntrace.record import LATER, Argument
 _DIM = ("input", "dim")
 _OTHER = ("input", "other")
 _MASKED = ("query", "key", "value", "attn_mask")
-_LARGEST = 2**18
+_LARGEST = 2**12
 """Elements of a mask that is looked at."""
 _NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("softmax", "log_softmax", "mean", "sum", "amax", "amin", "logsumexp"), _DIM),
@@ -74,4 +75,7 @@ def _says(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Argument:
+    """Return a value as JSON has it: infinity and what is no number as text."""
+    if type(value) is float and not isfinite(value):
+        return str(value)
     return tuple(value) if type(value) is list else value

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from attntrace.capture.shortcuts import Uninitialized
 from attntrace.capture.twin import on_meta
+
+SECONDS = 3.0
+"""For a build with other sizes: a number may say how many layers there are."""
 
 _LARGE: frozenset[Any] = frozenset(
     {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye}
@@ -33,6 +38,20 @@ class OnlyNumbers(TorchFunctionMode):
         if func in _LARGE and kwargs.get("device") is None and "out" not in kwargs:
             kwargs = {**kwargs, "device": "meta"}
         return func(*args, **kwargs)
+
+
+class InTime(Uninitialized):
+    """Fills nothing, and raises TimeoutError from the first call of torch's after `SECONDS`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.end = monotonic() + SECONDS
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a call, if there is time."""
+        if monotonic() > self.end:
+            raise TimeoutError
+        return super().__torch_function__(func, types, args, kwargs)
 
 
 def unshared(value: Any) -> Any:

@@ -27,8 +27,12 @@ from attntrace.subjects.configs import kind_of, nested
 from attntrace.subjects.hugging_face import settings_of
 from attntrace.subjects.signatures import signature_of
 
-_NO_SIZE = re.compile(r"layer|depth|seed|rank$|_ids?$|_index$|idx|max_|_max|version|eps")
+_NO_SIZE = re.compile(
+    r"layer|depth|blocks$|stages$|repeats?$|seed|rank$|_ids?$|_index$|idx|max_|_max|version|eps"
+)
 """Whole numbers that count what runs, or no dimension at all."""
+_MOST_NUMBERS = 40
+"""Those that are tried: of hundreds, some formula would fit anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def of_subject(
     `value` is what the target's name stands for, `names` are the user's words for dimensions.
     """
     inputs = dimensions_of(call, _by_name(call, names))
-    init = dict(_whole_numbers(subject, value))
+    init = dict(islice(_whole_numbers(subject, value), _MOST_NUMBERS))
     short = {path.rpartition(".")[2]: path for path in init}
     parts = {name: init[path] for name, path in short.items()}
     now = {**subject.sizes, **{n: v for n, v in parts.items() if n not in subject.sizes}}

@@ -128,7 +128,9 @@ def test_a_forward_that_raises(call_main):
         "v",
         "q_scaled",
     ]
-    assert FAILURE.fullmatch(ended.err)
+    *panel, brief = ended.err.splitlines(keepends=True)
+    assert panel[0].startswith("attntrace: matmul failed in attention.attend at ")
+    assert FAILURE.fullmatch(brief)
 
 
 @pytest.mark.usefixtures("failing_forward")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import attntrace
 from attntrace.analysis.diagnosis import FailedCall, Given
 from attntrace.analysis.diagnosis.kinds.autograd import explain
 from tests.diagnosis.failing import Applied, refused

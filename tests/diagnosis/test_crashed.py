@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import attntrace
 from attntrace.analysis.diagnosis import Given
 from attntrace.capture.failed.crashed import crashed, failed_call
 
@@ -423,3 +424,32 @@ def test_a_large_tensor_is_not_looked_through():
 
     call = call_of(large)
     assert (call[0].shape, call[0].least) == ((2**40,), None)
+
+
+OF_TORCH = {
+    "Linear": (
+        nn.Linear(48, 4),
+        "`Linear` takes in_features=48, but the last size of input is 40.",
+    ),
+    "LSTM": (
+        nn.LSTM(48, 4),
+        "`nn.LSTM` was built for input_size=48, and the last size of input (2, 5, 40) is 40.",
+    ),
+    "TransformerEncoderLayer": (
+        nn.TransformerEncoderLayer(48, 4),
+        (
+            "`TransformerEncoderLayer` was built for d_model=48, "
+            "and the last size of src (2, 5, 40) is 40."
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("module", "rule"), OF_TORCH.values(), ids=OF_TORCH)
+def test_a_module_of_torchs_that_no_line_of_the_authors_calls(module, rule):
+    """Traced by itself, it has the names of its forward's parameters and of its class."""
+    with pytest.raises(attntrace.ForwardError) as caught:
+        attntrace.trace(module, torch.randn(2, 5, 40))
+    found = caught.value.diagnosis
+    assert (found.rule, found.source, found.operands[0].row) == (rule, None, 0)
+    assert found.fixes[0].tried == "on cpu"

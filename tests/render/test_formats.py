@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from io import StringIO
 from pathlib import Path
@@ -196,3 +198,10 @@ def test_json_is_the_facts_and_what_follows_from_them():
     ]  # fmt: skip
     assert added["copies"] == []
     assert (added["kernel"], added["flops"]) == (None, 41_100_800)
+
+
+def test_showing_takes_no_number_from_the_authors_random():
+    """Rich draws from `random` when it is imported; the author's next number is what it was."""
+    code = "import random; s = random.getstate(); import attntrace.render; import sys; "
+    code += "sys.exit(random.getstate() != s or 'rich.style' not in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

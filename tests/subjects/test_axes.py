@@ -224,3 +224,112 @@ def test_what_the_forward_keeps_is_not_shared():
         trace = attntrace.trace(model, torch.ones(4, 3), axes=True)
     assert model.seen.shape == (5, 3)
     assert trace.tensors[-1].axes == ("x.0+1", "3")
+
+
+RUDE = """
+    import logging
+    import sys
+    import torch
+    from torch import nn
+
+    class Drops(nn.Module):
+        def __init__(self, dim=64, heads=4):
+            super().__init__()
+            self.rates = [rate.item() for rate in torch.linspace(0, 0.1, heads)]
+            self.up = nn.Linear(dim, 3 * dim)
+
+        def forward(self, x):
+            print("heard", file=sys.stderr)
+            logging.getLogger("rude").warning("heard")
+            return self.up(x)
+
+    class Leaves(nn.Module):
+        def forward(self, x):
+            if x.shape[0] != 4:
+                sys.exit("four only")
+            return x * 2
+
+    class Loops(nn.Module):
+        def forward(self, x):
+            while x.shape[0] % 2:
+                x = x * 1.0
+            return x * 2
+
+    class Counts(nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x * 2
+
+    counts = Counts()
+"""
+
+
+@pytest.fixture
+def rude(write):
+    """Return a function that runs a target of RUDE with axes."""
+    write(code=RUDE)
+    return lambda target: attntrace.run(
+        attntrace.load(f"code.py:{target}", inputs={"x": [4, 18, 64]}), axes=True
+    )
+
+
+def test_numbers_in_a_constructor(rude, capsys):
+    """A list of rates does not keep a model from meta, and nothing is said twice."""
+    trace = rude("Drops")
+    assert trace.tensors[-1].axes == ("x.0", "x.1", "3*dim")
+    assert capsys.readouterr().err.count("heard") == 1
+
+
+@pytest.mark.parametrize(("target", "batch"), [("Leaves", "4"), ("Loops", "x.0")])
+def test_other_sizes_that_end_badly(rude, target, batch):
+    """A forward may exit with another batch, or loop for ever with an odd one."""
+    assert rude(target).tensors[-1].axes == (batch, "x.1", "x.2")
+
+
+def test_an_instance_is_not_touched(write):
+    """The forward of a module that others hold is not run again."""
+    write(code=RUDE)
+    spec = attntrace.load("code.py:counts", inputs={"x": [4, 18, 64]})
+    assert attntrace.run(spec, axes=True).tensors[-1].axes == ("x.0", "x.1", "x.2")
+
+
+def test_equal_arguments_beyond_the_probes(write):
+    """With more sizes of the same value than can be told apart, none is guessed."""
+    names = [f"a{n}" for n in range(40)]
+    given = ", ".join(f"{name}=4" for name in names)
+    write(code=(
+        "from torch import nn\n"
+        "class Many(nn.Module):\n"
+        f"    def __init__(self, {given}):\n"
+        "        super().__init__()\n"
+        "    def forward(self, x):\n"
+        "        return x * 2\n"
+    ))  # fmt: skip
+    trace = attntrace.run(attntrace.load("code.py:Many", inputs={"x": [4, 18]}), axes=True)
+    assert trace.tensors[-1].axes == ("x.0", "x.1")
+
+
+def test_inputs_of_which_three_change_together():
+    """The batch of inputs and of a mask is one symbol, though no size changes alone."""
+    layer = nn.TransformerEncoderLayer(12, 4, batch_first=True).train()
+    trace = attntrace.trace(
+        layer, torch.zeros(2, 6, 12), src_key_padding_mask=torch.zeros(2, 6, dtype=torch.bool),
+        axes=True,
+    )  # fmt: skip
+    assert trace.tensors[-1].axes == ("src.0", "src.1", "12")
+
+
+def test_words_that_do_not_fit():
+    """Names of no input, too few words and words for two sizes are refused, all at once."""
+    model, x = block(), torch.randn(4, 18, 64)
+    words = {"x": ("b", "t", "d"), "input": ("b", "t")}
+    with pytest.raises(attntrace.SettingsError) as caught:
+        attntrace.trace(model, x, axes=words)
+    assert str(caught.value) == (
+        "axes['x']: no tensor of that name goes in; there are input\n"
+        "axes['input']: 2 names for 3 dimensions, (4, 18, 64)"
+    )
+    with pytest.raises(attntrace.SettingsError, match=r"b is 18 here and 4 in input"):
+        attntrace.trace(model, x, axes={"input": "b b d"})

@@ -321,7 +321,10 @@ def test_the_settings_are_in_the_facts(write, run):
         "init": {"a": ".inf", "b": {"1": "object"}},
         "inputs": {"x": "n,2"},
         "sizes": {"n": 3},
-        "run": {"as_device": None, "seed": 0, "mode": "train", "grad": False, "optimizer": "none"},
+        "run": {
+            "as_device": None, "seed": 0, "mode": "train", "grad": False, "optimizer": "none",
+            "allow": [],
+        },
     }
 
 

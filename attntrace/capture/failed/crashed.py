@@ -18,7 +18,7 @@ from attntrace.capture.describe import device_name
 from attntrace.capture.failed.evaluate import Values
 from attntrace.capture.failed.frames import Frames, Level
 from attntrace.capture.failed.given import described, given
-from attntrace.capture.failed.inside import Handed, calls_of, handed_on, inner, telling
+from attntrace.capture.failed.inside import Handed, calls_of, handed_on, inner, parameters, telling
 from attntrace.capture.failed.on_meta import is_function, is_torchs
 from attntrace.capture.failed.operators import operator, shape_of, stored, taken_apart
 from attntrace.capture.failed.python.converting import converted
@@ -58,12 +58,12 @@ def failed_call(error: BaseException, describe: Describe = given) -> FailedCall 
 
 
 def crashed(error: BaseException, describe: Describe = given) -> Crash | None:
-    """Return what the traceback of an error tells; None where no frame is the author's.
+    """Return what a traceback tells; None without a line of the author's or a module of torch's.
 
     Nothing of the author's is run, and no value of a tensor on a GPU is looked at.
     """
     frames = Frames.of(error)
-    here = frames.innermost
+    here = frames.innermost or next(iter(frames.levels if calls_of(frames.below) else ()), None)
     if here is None:
         return None
     try:
@@ -92,11 +92,12 @@ class _Reading:
     ) -> None:
         self._frames, self._here, self._describe, self._paths = frames, here, describe, paths
         self._values = Values(here.frame)
+        self._is_ours = here is not frames.innermost  # and no line of the author's
 
     def read(self) -> Told:
         """Return the call, the function of torch's that it called, and how it is written."""
         site = self._here.site
-        found, step = node_at(site), instruction(site)
+        found, step = None if self._is_ours else node_at(site), instruction(site)
         node = found[1] if found else None
         modules = calls_of(self._frames.below)
         if modules and torch_class(modules[0].module) is not None:
@@ -113,7 +114,7 @@ class _Reading:
         self, error: BaseException, call: FailedCall, function: Callable[..., Any] | None
     ) -> tuple[FailedCall, Callable[..., Any] | None]:
         """Return a call with what is known of it where plain Python refused, and what to try."""
-        found = node_at(self._here.site)
+        found = None if self._is_ours else node_at(self._here.site)
         if found is None:
             return call, function
         raised = Raised(
@@ -222,7 +223,8 @@ class _Reading:
 
     def _of_module(self, calls: list[Handed], node: ast.AST | None) -> Told:
         """Return what one of torch's modules that the author called did with what it was given."""
-        source = written(self._here.site, method=False)
+        site = self._here.site
+        source = parameters(calls[0]) if self._is_ours else written(site, method=False)
         last = telling(calls)
         found = inner(last)
         text = ast.unparse(node.func) if isinstance(node, ast.Call) else ""

@@ -79,9 +79,12 @@ class Frames:
 
     @property
     def below(self) -> tuple[Level, ...]:
-        """What the innermost called: functions of torch's and of Python's own, outermost first."""
+        """What the innermost called: functions of torch's and of Python's own, outermost first.
+
+        All of them where no frame is the author's: a module of torch's that we called ourselves.
+        """
         here = self.innermost
-        return () if here is None else self.levels[self.levels.index(here) + 1 :]
+        return self.levels if here is None else self.levels[self.levels.index(here) + 1 :]
 
     @property
     def above(self) -> Level | None:

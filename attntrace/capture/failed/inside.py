@@ -6,6 +6,7 @@ where the author wrote an expression whose value is lost.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,6 +112,12 @@ def handed_on(outer: Handed, inner: Handed, source: Written) -> dict[Key, str]:
         for at in same or (alike if len(alike) == 1 else []):
             names[key] = source.name(at) or f"argument {at}"
     return names or {0: "its input"}
+
+
+def parameters(call: Handed) -> Written:
+    """Return what the arguments of a module are called that no line of the author's calls."""
+    names = list(inspect.signature(type(call.module).forward).parameters)[1:]
+    return Written(names={**dict(enumerate(names)), **{name: name for name in call.kwargs}})
 
 
 def inner(call: Handed) -> Inner:

@@ -58,7 +58,7 @@ class _Fed:
         module = self.call.module
         if module is None or module.type != "Linear":
             return None
-        return module.text or module.path
+        return module.text or module.path or module.type
 
     def explained(self) -> Explained:
         moves = [*self._moves()]

@@ -38,8 +38,8 @@ def restated(one: Stepped, said: str, changes: dict[int, Given]) -> Proposal:
 def single(call: FailedCall, module: Called, state: Given) -> Explained:
     """Return that an LSTM was given one tensor, whose second part it then asked for."""
     rule = (
-        f"`{module.text}` takes its state as a tuple of two tensors, (h, c), and it was given one "
-        f"of {sizes(state.shape)}."
+        f"`{module.text or module.path or module.type}` takes its state as a tuple of two "
+        f"tensors, (h, c), and it was given one of {sizes(state.shape)}."
     )
     batch, width = (state.shape or (1, 1))[1], module.settings.get("input_size", 1)
     first = module.settings.get("batch_first")

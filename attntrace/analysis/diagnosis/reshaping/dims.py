@@ -124,7 +124,7 @@ def _moved(call: FailedCall, dims: dict[Key, list[int]], named: list[tuple[Key, 
     names = listed(f"dim={value}" for value in changes.values())
     said = f"take {names}, {'the last axis' if [*changes.values()] == [-1] else 'which it has'}"
     if call.module is not None and code is None:
-        said = f"build `{call.module.text}` with {names}"
+        said = f"build `{call.module.text or call.module.type}` with {names}"
     said += f": `{code}`" if code else ""
     return Proposal(said=said, code=code, call=call.at(changes))
 
