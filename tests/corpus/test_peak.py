@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attntrace.api.traced import observed
+from attntrace.api.traced import Then, observed
 from attntrace.capture import Asked, meter_for
 from tests.capture.recorders import profiled_peak
 from tests.corpus.case import CASES

@@ -322,7 +322,11 @@ def test_the_settings_are_in_the_facts(write, run):
         "inputs": {"x": "n,2"},
         "sizes": {"n": 3},
         "run": {
-            "as_device": None, "seed": 0, "mode": "train", "grad": False, "optimizer": "none",
+            "as_device": None,
+            "seed": 0,
+            "mode": "train",
+            "grad": False,
+            "optimizer": "none",
             "allow": [],
         },
     }

@@ -59,8 +59,10 @@ def diagnosis(
         asked.append(call)
         if known is not None:
             break
-    shown = asked[:1] if known is None else asked[-1:]
-    call = shown[0] if shown else FailedCall(op="")
+    if known is None:  # then the first that says which call it was
+        asked.sort(key=lambda call: not (call.op and call.tensors()))
+        asked.append(FailedCall(op=""))
+    call = asked[0 if known is None else -1]
     known = known or _Known()
     return Diagnosis(
         error=type(error).__name__,
