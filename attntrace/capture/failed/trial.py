@@ -92,7 +92,7 @@ class Trial:
         device = "meta" if self.device == "rule" else self.device or "meta"
         if device == "cpu" and _elements(call) > MOST_ELEMENTS:
             return None
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=()):
             warnings.simplefilter("ignore")
             try:
                 function = self._function(call, device)
@@ -101,8 +101,7 @@ class Trial:
             except Exception:  # noqa: BLE001 - whatever it is, it says nothing of the call
                 return None
             try:
-                with torch.random.fork_rng(devices=()):
-                    function(*args, **kwargs)
+                function(*args, **kwargs)
             except Exception:  # noqa: BLE001 - that is the question
                 return True
         return False
