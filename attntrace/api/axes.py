@@ -11,11 +11,11 @@ from attntrace.analysis.axes import Derived, Deriver
 from attntrace.analysis.probing import Probe, Probes, Run, Sketch, Turns
 from attntrace.analysis.resizing import axes_of_code
 from attntrace.errors import BuildError, Problem, SettingsError, nearest
-from attntrace.spec import Spec
-from attntrace.spec.probes import Knobs
 
 if TYPE_CHECKING:
     from attntrace.capture.twin import Call
+    from attntrace.spec import Spec
+    from attntrace.spec.probes import Knobs
     from attntrace.subjects import Resizable
 
 SECONDS = 20.0
@@ -93,6 +93,8 @@ def _refuse_other_words(call: Call, named: Mapping[str, tuple[str, ...]]) -> Non
 
 
 def _of_block(spec: Spec, base: Sketch) -> Derived:
+    from attntrace.spec.probes import Knobs
+
     for knobs in (Knobs(spec), Knobs(spec, free=False)):
         probes = Probes(Probe(spec.sizes, base), _runs(knobs))
         if probes.try_all(dict.fromkeys(knobs.names, 0)):

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attntrace import record
-from attntrace.analysis.axes import misdeclared
 from attntrace.analysis.estimate import least_nbytes
-from attntrace.api.axes import block_naming
 from attntrace.api.subjects import run_subject, unallowed
 from attntrace.api.traced import Then, Trace, observed
 from attntrace.errors import Problem, SettingsError, TooLargeError
@@ -104,6 +102,7 @@ def _run_block(spec: Spec, meter: Meter | None, axes: bool) -> Trace:
     import torch
 
     from attntrace import blocks
+    from attntrace.api.axes import block_naming
     from attntrace.capture import Asked, Training
 
     _refuse_what_cannot_fit(spec)
@@ -146,6 +145,8 @@ def _refuse_what_cannot_fit(spec: Spec) -> None:
 
 
 def _of_spec(facts: record.Trace, spec: Spec) -> record.Trace:
+    from attntrace.analysis.axes import misdeclared
+
     wrong = misdeclared(facts, spec.sizes)
     assert wrong is None, wrong
     environment = replace(facts.environment, dtype=spec.run.dtype)  # ids are whole numbers

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attntrace import record
-from attntrace.api.axes import code_naming
 from attntrace.api.traced import Then, Trace, observed
 from attntrace.errors import TooLargeError
 
@@ -31,6 +30,7 @@ def run_subject(subject: Subject, meter: Meter | None, axes: bool = False) -> Tr
     from torch import nn
 
     from attntrace import blocks, subjects
+    from attntrace.api.axes import code_naming
     from attntrace.capture import Asked, Training
 
     run = subject.run

@@ -8,9 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from attntrace import record
-from attntrace.analysis.axes import with_axes
 from attntrace.analysis.memory import MemoryReport, memory_report
-from attntrace.analysis.probing import Sketch
 from attntrace.api.shown import view_of
 from attntrace.errors import ForwardError
 
@@ -280,6 +278,8 @@ def observed(
 
 def _named(seen: Observed, model: Callable[..., Any], naming: Naming, finish: Finish) -> Finish:
     """Return what completes the facts and names the axes of their rows."""
+    from attntrace.analysis.axes import with_axes
+    from attntrace.analysis.probing import Sketch
     from attntrace.capture import parameters_of, strokes_of
 
     rows = [row for row in seen.notes.ledger.rows if row.phase == "forward"]
