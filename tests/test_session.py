@@ -484,7 +484,7 @@ def test_a_stack_that_the_author_filled_is_no_bug_of_a_witness():
     model, x = Endless(), torch.randn(2)
     with pytest.raises(RecursionError) as caught, attntrace.watch(model) as session:
         model(x)
-    assert caught.value.__context__ is None
+    assert isinstance(caught.value.__context__, RecursionError | None)  # it may end in a handler
     assert session.trace.diagnosis.error == "RecursionError"
     with pytest.raises(attntrace.ForwardError) as failed:
         attntrace.trace(model, x)

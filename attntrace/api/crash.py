@@ -15,7 +15,7 @@ from attntrace.errors import ForwardError
 
 if TYPE_CHECKING:
     from attntrace import record
-    from attntrace.capture import Crash
+    from attntrace.capture.failed.crashed import Crash
     from attntrace.render import View
 
 MARK = "_attntrace_explained"
@@ -42,7 +42,7 @@ def say(error: Exception, *, all_frames: bool) -> None:
 
 def _told(error: Exception) -> bool:
     """Print the panel; return whether there was anything to say."""
-    from attntrace.capture import crashed
+    from attntrace.capture.failed.crashed import crashed
 
     crash = crashed(error)
     if crash is None:
@@ -58,7 +58,7 @@ def _told(error: Exception) -> bool:
 
 def _facts(error: Exception, crash: Crash) -> record.Trace | record.Diagnosis:
     """Return the diagnosis, with the rows up to it where a rerun on meta fails alike."""
-    from attntrace.capture import diagnosed
+    from attntrace.capture.failed.after import diagnosed
 
     rerun = None
     with suppress(Exception, KeyboardInterrupt):  # Ctrl-C: it takes long, and tells no reason
@@ -69,7 +69,8 @@ def _facts(error: Exception, crash: Crash) -> record.Trace | record.Diagnosis:
 
 def _rerun(crash: Crash) -> record.Trace | None:
     from attntrace.api.traced import trace
-    from attntrace.capture import is_same, on_meta, once_more, outermost
+    from attntrace.capture.failed.after import is_same
+    from attntrace.capture.failed.again import on_meta, once_more, outermost
 
     call = outermost(crash.frames)
     if call is None:
@@ -173,7 +174,7 @@ def _chain(told: traceback.TracebackException) -> list[traceback.TracebackExcept
 
 def _own_alone(told: traceback.TracebackException) -> int:
     """Take out the frames that are not the author's; return how many."""
-    from attntrace.capture import is_own_file
+    from attntrace.capture.failed.frames import is_own_file
 
     own = [frame for frame in told.stack if is_own_file(frame.filename)]
     if not own:

@@ -2,14 +2,6 @@
 
 from attntrace.capture.device import available_nbytes as available_nbytes
 from attntrace.capture.device import missing_device as missing_device
-from attntrace.capture.failed.after import diagnosed as diagnosed
-from attntrace.capture.failed.after import is_same as is_same
-from attntrace.capture.failed.again import on_meta as on_meta
-from attntrace.capture.failed.again import once_more as once_more
-from attntrace.capture.failed.again import outermost as outermost
-from attntrace.capture.failed.crashed import Crash as Crash
-from attntrace.capture.failed.crashed import crashed as crashed
-from attntrace.capture.failed.frames import is_own_file as is_own_file
 from attntrace.capture.measure import Meter as Meter
 from attntrace.capture.measure import meter_for as meter_for
 from attntrace.capture.observe import Asked as Asked

@@ -15,9 +15,6 @@ from attntrace.capture.as_device import run_as
 from attntrace.capture.attention import Call
 from attntrace.capture.compiled import eagerly
 from attntrace.capture.facts import module_record, op_record, storage_record, tensor_record
-from attntrace.capture.failed.origin import Around
-from attntrace.capture.failed.seen import given_by
-from attntrace.capture.failed.stop import diagnosis_of
 from attntrace.capture.fence import node_of, unasked
 from attntrace.capture.hooks import ModuleWitness, Visit
 from attntrace.capture.ledger import Ledger
@@ -191,6 +188,10 @@ class Recording:
         )
 
     def _failure(self, error: BaseException) -> Diagnosis:
+        from attntrace.capture.failed.origin import Around  # what does not fail, needs none of it
+        from attntrace.capture.failed.seen import given_by
+        from attntrace.capture.failed.stop import diagnosis_of
+
         ledger = self.ledger
         around = Around(
             path=ledger.path,
