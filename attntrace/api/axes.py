@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from attntrace.analysis.axes import Derived, Deriver
+from attntrace.analysis.layers import shortened
 from attntrace.analysis.probing import Probe, Probes, Run, Sketch, Turns
 from attntrace.analysis.resizing import axes_of_code
 from attntrace.errors import BuildError, Problem, SettingsError, nearest
@@ -93,6 +94,21 @@ def _refuse_other_words(call: Call, named: Mapping[str, tuple[str, ...]]) -> Non
 
 
 def _of_block(spec: Spec, base: Sketch) -> Derived:
+    """Return the axes of a block; of a stack those of its first layers, where others are as they."""
+    from attntrace.spec.probes import with_layers
+
+    short = shortened(base, cached=spec.cache.past is not None)
+    fewer = with_layers(spec, short.layers) if short else None
+    found = _of_spec(fewer, short.sketch) if short and fewer else None
+    if short is not None and found is not None:
+        return replace(short.spread(found), sizes=spec.sizes)
+    derived = _of_spec(spec, base, in_parts=True)
+    assert derived is not None, "in parts, there is always something"
+    return derived
+
+
+def _of_spec(spec: Spec, base: Sketch, *, in_parts: bool = False) -> Derived | None:
+    """Return the axes; None where not all sizes can change at once, unless they may `in_parts`."""
     from attntrace.spec.probes import Knobs
 
     for knobs in (Knobs(spec), Knobs(spec, free=False)):
@@ -100,6 +116,8 @@ def _of_block(spec: Spec, base: Sketch) -> Derived:
         if probes.try_all(dict.fromkeys(knobs.names, 0)):
             break
     else:
+        if not in_parts:
+            return None
         probes.halve([[name] for name in knobs.names])
     if spec.feed_forward.kind == "moe" and spec.run.device != "meta":
         probes.again({})  # how many tokens an expert gets depends on their values

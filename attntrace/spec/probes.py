@@ -15,8 +15,6 @@ from attntrace.spec.problems import check
 from attntrace.spec.rules.feed_forward import expert_impl
 
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
-Scales = dict[str, tuple[tuple[str, ...], ...]]
-"""By path of a setting: the knobs that multiply it; of a pair those of each side."""
 _OWN = {
     "ff_dim": "ff_dim",
     "attention.q_lora_rank": "q_lora_rank",
@@ -90,9 +88,7 @@ class Knobs:
             parts = ("nope_head_dim", "rope_head_dim")
             given["value_head_dim"] = sum(given[f"attention.{name}"] for name in parts)
         given |= self._run()
-        settings = {path: Setting(path, value, path, "python") for path, value in given.items()}
-        changed, problems = check(settings)
-        return None if problems else changed
+        return _checked(given)
 
     def _run(self) -> dict[str, Any]:
         run = self.spec.run
@@ -185,6 +181,23 @@ class Knobs:
                 yield "image.token_dim", (("token_dim",),)
         if self._on_own_map():
             yield "image.map", (("rows", *windowed), ("columns", *windowed))
+
+
+_STACKS = {"decoder.layers": "stack.decoder_layers"}
+"""The setting of a stack's layers by the stack's path, where it is not `layers`."""
+
+
+def with_layers(spec: Spec, layers: Mapping[str, int]) -> Spec | None:
+    """Return the spec with fewer layers, by path of the stack; None where the rules refuse it."""
+    given = dict(_flat(spec.model_dump(exclude_unset=True)))
+    given |= {_STACKS.get(stack, "layers"): count for stack, count in layers.items()}
+    return _checked(given)
+
+
+def _checked(given: Mapping[str, Any]) -> Spec | None:
+    settings = {path: Setting(path, value, path, "python") for path, value in given.items()}
+    changed, problems = check(settings)
+    return None if problems else changed
 
 
 def _unrolled(spec: Spec) -> Iterator[str]:
