@@ -7,7 +7,7 @@ ARGS   ?= --heads 4 --chan 64
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types architecture build bench golden clean
+.PHONY: help run test check lint types architecture build smoke bench golden clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ run: $(VENV)/ready ## Trace an attention layer; ARGS="--heads 8 --explain" to ch
 test: $(VENV)/ready ## Run the tests
 	$(PYTEST)
 
-check: lint types architecture build ## Everything that CI does
+check: lint types architecture build smoke ## Everything that CI does
 	$(PYTEST) --cov --cov-report=term
 
 lint: $(VENV)/ready ## Style: ruff, format and rules
@@ -43,6 +43,9 @@ build: $(VENV)/ready ## Build the wheel, and look into it
 	$(BIN)/python -m hatchling build -t wheel
 	$(BIN)/python -m zipfile -l dist/*.whl | grep -q attntrace/configs/multi-head.yaml
 
+smoke: $(VENV)/ready ## Run every config, and hold it to its baseline
+	$(BIN)/attntrace check configs/
+
 bench: $(VENV)/ready ## Measure start-up and tracing, as ratios in one run
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.tracing
@@ -50,6 +53,7 @@ bench: $(VENV)/ready ## Measure start-up and tracing, as ratios in one run
 	$(BIN)/python -m benchmarks.models
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.large
+	$(BIN)/python -m benchmarks.check
 
 golden: $(VENV)/ready ## Write the golden files and the README's output block anew
 	$(BIN)/pytest tests/golden --update-golden

@@ -4,6 +4,7 @@
     ├── SettingsError   2   flags, YAML or Python settings that describe no block
     ├── TooLargeError   2   a run that cannot fit in the memory of its device
     ├── TraceFileError  2   a saved trace that cannot be read
+    ├── BaselineError   2   a baseline that cannot be read or written
     ├── BuildError      3   the block could not be built
     └── ForwardError    3   the block was built and its forward raised
 
@@ -90,6 +91,10 @@ class TooLargeError(AttntraceError):
 
 class TraceFileError(AttntraceError):
     """A saved trace that is not one, is cut short, or was written by a newer attntrace."""
+
+
+class BaselineError(AttntraceError):
+    """A baseline that is not one, is cut short, cannot be got at, or is of a newer attntrace."""
 
 
 class BuildError(AttntraceError):

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 import attntrace
 from attntrace import blocks
-from attntrace.analysis.arithmetic import evaluate
 from attntrace.analysis.axes import misdeclared
 from attntrace.analysis.probing import Sketch, fits
 from attntrace.api.axes import block_naming
 from attntrace.blocks.inputs import make_inputs
 from attntrace.capture import parameters_of, sketch, strokes_of
 from attntrace.capture.observe import observe
+from attntrace.notation.arithmetic import evaluate
 from attntrace.spec import load
 from attntrace.spec.presets import names
 from attntrace.spec.probes import Knobs

@@ -21,5 +21,5 @@ def test_the_examples_run(capsys, tmp_path):
         file = tmp_path / f"block{number}.py"
         file.write_text(block[1], encoding="utf-8")
         exec(compile(block[1], str(file), "exec"), names)  # noqa: S102 - our own page
-    assert len(blocks) == text.count("```python") == 10
+    assert len(blocks) == text.count("```python") == 11
     assert "scores" in capsys.readouterr().out

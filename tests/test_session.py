@@ -144,6 +144,27 @@ def test_training_computes_the_same_bits():
     assert all(torch.equal(a, b) for a, b in both)
 
 
+def test_a_step_that_raises_is_over():
+    """Its phase ends with it, and so does what is called in it by a class of the author's own."""
+
+    class Halving(torch.optim.Optimizer):
+        def step(self):
+            with torch.no_grad():
+                halved = self.param_groups[0]["params"][0].grad * 0.5
+            raise ArithmeticError(halved)
+
+    model = nn.Linear(3, 3, bias=False)
+    optimizer = Halving(model.parameters(), {})
+    with attntrace.watch(model) as session:
+        model(torch.ones(2, 3)).sum().backward()
+        with pytest.raises(ArithmeticError):
+            optimizer.step()
+        model(torch.ones(2, 3))
+    rows = [(row.name, row.op) for row in session.trace.find(phase="optimizer")]
+    assert rows[-1] == ("halved", "mul")
+    assert session.trace[-1].phase == "forward"
+
+
 def test_a_call_that_autograd_repeats_is_no_call_of_the_authors():
     """A model that is checkpointed runs twice, and comes out once."""
     model, x = net()

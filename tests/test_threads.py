@@ -11,6 +11,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
 import attntrace
 from tests.capture.recorders import watched_state
@@ -110,6 +114,40 @@ def test_what_another_thread_runs_untraced():
     found = together(lambda: traced(model, x), untraced, lambda: trained(trains, x))
     assert all(facts == alone[0] for facts in found[0])
     assert all(facts == alone[1] for facts in found[2])
+
+
+@pytest.mark.parametrize(
+    "register", [register_optimizer_step_pre_hook, register_optimizer_step_post_hook]
+)
+def test_a_trace_that_begins_or_ends_while_another_thread_steps(register):
+    """That thread is going through its hooks of all optimizers: one more or less would break it."""
+    model, x = models()[0]
+    optimizer = torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.0)
+    meeting = threading.Barrier(2, timeout=10)
+
+    def watches():
+        meeting.wait()
+        with attntrace.watch(model) as session:
+            meeting.wait()
+            model(x)
+            meeting.wait()
+        meeting.wait()
+        return session.trace
+
+    def meets(*_):
+        meeting.wait()
+        meeting.wait()
+
+    hooks = [register(meets), register(lambda *_: None)]
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            watched = pool.submit(watches)
+            optimizer.step()
+            optimizer.step()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert {row.phase for row in watched.result()} == {"forward"}
 
 
 class Meanwhile(torch.autograd.Function):

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from attntrace.analysis.arithmetic import evaluate, names_in
 from attntrace.analysis.formulas import Formulas
 from attntrace.analysis.probing import Probe, Probes, alike, parted
+from attntrace.notation.arithmetic import evaluate, names_in
 from attntrace.record import Operand, Shape, TensorRecord, Trace
 
 Axes = tuple[str, ...]

@@ -58,7 +58,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PartDifference:
     """One part of a figure in two runs, in bytes; 0 where the run has none of it."""
 
     part: Part
@@ -99,10 +99,10 @@ def figures(trace: Trace) -> Figures:
     )
 
 
-def differences(first: Parts, second: Parts) -> tuple[Difference, ...]:
+def differences(first: Parts, second: Parts) -> tuple[PartDifference, ...]:
     """Return the parts in which two runs differ, the largest difference first."""
     parts = dict.fromkeys((*first, *second))
-    found = (Difference(part, first.get(part, 0), second.get(part, 0)) for part in parts)
+    found = (PartDifference(part, first.get(part, 0), second.get(part, 0)) for part in parts)
     return tuple(sorted((d for d in found if d.more), key=lambda d: -abs(d.more)))
 
 

@@ -13,8 +13,8 @@ from itertools import combinations_with_replacement
 from math import gcd, isqrt
 from typing import NamedTuple
 
-from attntrace.analysis.arithmetic import evaluate
 from attntrace.analysis.floors import Floor, floors
+from attntrace.notation.arithmetic import evaluate
 
 Values = tuple[int, ...]
 Sizes = Sequence[Mapping[str, int]]

@@ -62,10 +62,8 @@ class Probes:
     """One with more sizes changed, which fits up to the row where what runs differs."""
     turns: dict[str, int] = field(default_factory=dict)
     """The sizes that change in the newest probe that fits."""
-    stuck: list[str] = field(default_factory=list)
-    """The sizes that do not change without changing what runs."""
     unrolled: list[str] = field(default_factory=list)
-    """Those with which something else runs."""
+    """The sizes with which something else runs."""
     parting: bool = False
     """Whether the newest probe that does not fit ran to its end."""
     made: int = 0
@@ -102,9 +100,8 @@ class Probes:
             return
         if len(names) > 1:
             self.halve([[name] for name in names], others)
-        else:
-            self.stuck += names
-            self.unrolled += names if parting else ()
+        elif parting:
+            self.unrolled += names
 
     def halve(self, groups: Sequence[Sequence[str]], others: Sequence[int] = ()) -> None:
         """Change as many of these sizes as can change, where they cannot all."""

@@ -174,7 +174,7 @@ def _chain(told: traceback.TracebackException) -> list[traceback.TracebackExcept
 
 def _own_alone(told: traceback.TracebackException) -> int:
     """Take out the frames that are not the author's; return how many."""
-    from attntrace.capture.failed.frames import is_own_file
+    from attntrace.capture.failed.stack.frames import is_own_file
 
     own = [frame for frame in told.stack if is_own_file(frame.filename)]
     if not own:

@@ -12,7 +12,7 @@ from attntrace import record
 from attntrace.analysis.estimate import least_nbytes
 from attntrace.api.subjects import run_subject, unallowed
 from attntrace.api.traced import Then, Trace, observed
-from attntrace.errors import Problem, SettingsError, TooLargeError
+from attntrace.errors import BuildError, Problem, SettingsError, TooLargeError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -84,6 +84,7 @@ def run(
             nothing where that is to be measured.
         TooLargeError: the device has less memory than the run is sure to need.
         BuildError, ForwardError: torch could not build or run it.
+        BuildError: also, when the facts are looked at, that a tap's axes are not its tensor's.
 
     """
     from attntrace.capture import meter_for
@@ -148,7 +149,8 @@ def _of_spec(facts: record.Trace, spec: Spec) -> record.Trace:
     from attntrace.analysis.axes import misdeclared
 
     wrong = misdeclared(facts, spec.sizes)
-    assert wrong is None, wrong
+    if wrong is not None:
+        raise BuildError(f"the block is not what its taps declare: {wrong}")
     environment = replace(facts.environment, dtype=spec.run.dtype)  # ids are whole numbers
     return replace(
         facts,

@@ -126,6 +126,17 @@ class Trace:
 
         return tuple(find(self.tensors, where, wanted))
 
+    def assert_matches(self, expect: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Raise AssertionError with all that is not as expected, in the words of a YAML's `expect:`.
+
+        `assert_matches(q="batch heads tokens 16", peak_memory="<= 6 MiB")`. Raises SettingsError
+        where what is expected cannot be read.
+        """
+        from attntrace.api.matching import assert_matches
+
+        __tracebackhide__ = True
+        assert_matches(self.facts, expect or {}, more)
+
     def __contains__(self, name: object) -> bool:
         return any(row.name == name for row in self.tensors)
 

@@ -25,9 +25,15 @@ the author's own: it may count, or refuse. It is documented, though it lies in `
 
 
 def node_of(tensor: Tensor) -> Any:
-    """Return the node of the graph that made a tensor, None where there is none."""
+    """Return the node of the graph that made a tensor, None where there is none.
+
+    Autograd does not tell, but raises, of a view that was made under `no_grad` and written into.
+    """
     with unasked():
-        return tensor.grad_fn
+        try:
+            return tensor.grad_fn
+        except RuntimeError:
+            return None
 
 
 def is_innermost(mode: TorchFunctionMode) -> bool | None:

@@ -187,7 +187,11 @@ class Ledger:
             life = self.storages.adopt(tensor, "outside")
         row = Row(len(self.rows), tensor, op, self.path, life)
         row.phase = self.phase
-        if tensor.grad_fn is not None:
+        try:
+            made = tensor.grad_fn is not None
+        except RuntimeError:  # as `node_of` says
+            made = False
+        if made:
             self._note_node(tensor, row, start, given)
         if given:
             row.inputs = self.rows_of(given)

@@ -22,8 +22,8 @@ from attntrace.capture.measure import Meter, Scratch
 from attntrace.capture.process import seldom_whole
 from attntrace.capture.saved import saved_below
 from attntrace.capture.silenced import with_warnings
+from attntrace.capture.steps import Steps
 from attntrace.capture.stopped import Stopped
-from attntrace.capture.training import steps_followed
 from attntrace.capture.witnesses import CallWitness, KernelWitness
 from attntrace.errors import AttntraceError
 from attntrace.record import Device, Diagnosis, Environment, Trace
@@ -132,10 +132,10 @@ class Recording:
         hooks = (
             run_as(as_device, self.kernels, self.modules) if as_device else self.modules.attached()
         )
-        followed = steps_followed(self.ledger, self.calls) if steps else nullcontext()
+        self.kernels.spans = Steps(self.ledger, self.calls) if steps else None
         _here.is_watched = True
         try:
-            with eagerly(), measured, self.kernels, hooks, followed:
+            with eagerly(), measured, self.kernels, hooks:
                 self.calls.watch(True)
                 try:
                     yield
@@ -188,8 +188,10 @@ class Recording:
         )
 
     def _failure(self, error: BaseException) -> Diagnosis:
-        from attntrace.capture.failed.origin import Around  # what does not fail, needs none of it
-        from attntrace.capture.failed.seen import given_by
+        from attntrace.capture.failed.call.seen import given_by
+        from attntrace.capture.failed.origin.trail import (
+            Around,  # what does not fail, needs none of it
+        )
         from attntrace.capture.failed.stop import diagnosis_of
 
         ledger = self.ledger

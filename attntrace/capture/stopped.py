@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from attntrace.capture.failed.seen import Seen
+from attntrace.capture.failed.call.seen import Seen
 from attntrace.capture.fence import is_early_stop
 from attntrace.capture.ledger import Ledger
 

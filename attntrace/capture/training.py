@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.optimizer import (
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
 
 from attntrace.capture.backward import BackwardWitness
 from attntrace.capture.drafts import Row
@@ -23,7 +16,6 @@ from attntrace.capture.ledger import Ledger
 from attntrace.capture.structure import tensors_in
 from attntrace.capture.witnesses import CallWitness
 
-STEP = "a step of an optimizer of torch's own"
 AGAIN = "backward through the graph a second time"
 HAS_RUN = "the code runs backward itself: nothing more was followed from what it returned"
 NO_GRADIENT = "no output depends on a parameter: there is nothing to follow backward"
@@ -65,35 +57,6 @@ class Training:
             ledger.enter_phase("optimizer")
             _step(self.optimizer, ledger)
         return note
-
-
-@contextmanager
-def steps_followed(ledger: Ledger, calls: CallWitness) -> Iterator[None]:
-    """Know each step of an optimizer that this thread takes by its phase.
-
-    What an optimizer of torch's own calls in it has no name of the author's.
-    """
-    open_phases: list[AbstractContextManager[None]] = []
-    thread = threading.get_ident()
-
-    def before(optimizer: Optimizer, *_: Any) -> None:
-        if threading.get_ident() == thread:
-            open_phases.append(ledger.in_phase("optimizer"))
-            open_phases[-1].__enter__()
-            if type(optimizer).__module__.startswith("torch."):
-                calls.inside = STEP
-
-    def after(*_: Any) -> None:
-        if threading.get_ident() == thread and open_phases:
-            open_phases.pop().__exit__(None, None, None)
-            calls.inside = None
-
-    handles = [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _backward(

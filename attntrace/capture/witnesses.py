@@ -136,10 +136,18 @@ class Runner(Protocol):
         """Return what the op makes of its arguments."""
 
 
+class Spans(Protocol):
+    """What is told of the spans that profilers show."""
+
+    def at_span(self, func: Any, args: tuple[Any, ...]) -> None:
+        """Note that a span begins or ends."""
+
+
 class KernelWitness(TorchDispatchMode):
     """Sees each op that the dispatcher runs, with every tensor that it returns."""
 
     supports_higher_order_operators = True
+    spans: Spans | None = None
 
     def __init__(self, ledger: Ledger, stopped: Stopped, runner: Runner | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -157,6 +165,8 @@ class KernelWitness(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run the op and enter it."""
+        if self.spans is not None and func.namespace == "profiler":
+            self.spans.at_span(func, args)
         if is_inference_mode_enabled():
             with self:
                 whole = taken_apart(func, args, kwargs or {})

@@ -16,9 +16,10 @@ OVER = 1
 """Over the budget, or a warning under --strict."""
 BUG = 101
 EXIT_CODES = (
-    "Exit codes: 0 fine; 1 a check found a difference, over budget, or a warning under --strict; 2 bad flags, settings or "
-    "files, or a run that cannot fit in memory; 3 the block failed to build or to run; 101 a bug "
-    "in attntrace; 130 stopped by Ctrl-C."
+    "Exit codes: 0 fine; 1 a check found a difference, over budget, or a warning under --strict; 2 "
+    "bad flags, settings or files, nothing to check, a missing baseline, or a run that cannot fit "
+    "in memory; 3 the block failed to build or to run; 101 a bug in attntrace; 130 stopped by "
+    "Ctrl-C."
 )
 
 

@@ -23,7 +23,7 @@ SIZES = ("batch", "tokens")
 
 def budget_from(text: str | None, problems: list[Problem]) -> int | None:
     """Return the bytes of `--budget`; None, and a problem more, where the text is no size."""
-    from attntrace.analysis.budget import nbytes_of
+    from attntrace.notation.units import nbytes_of
 
     if text is None:
         return None

@@ -14,6 +14,7 @@ import typer
 from attntrace.cli import complete
 
 OWN, SIZES, LAYER, RUN, SHOW = "Your own code", "Sizes", "Attention", "Run", "Output"
+BASELINES = "Baselines"
 
 
 Completion = Callable[[str], list[str]]
@@ -124,6 +125,10 @@ Sets = Annotated[
 Device = Annotated[
     Text, _flag("--device", "DEVICE", RUN, "cpu, cuda[:N], mps, or meta: allocates nothing (cpu).")
 ]
+OwnDevice = Annotated[
+    Text,
+    _flag("--device", "DEVICE", RUN, "cpu, cuda[:N], mps, or meta (each config's own)."),
+]
 As = Annotated[
     Text, _flag("--as", "DEVICE", RUN, "What a run on meta speaks for: cpu or cuda (cpu).")
 ]
@@ -153,6 +158,43 @@ Budget = Annotated[
 Strict = Annotated[bool, _switch("--strict", RUN, "Exit 1 where there is a warning (no).")]
 For = Annotated[
     str, _flag("--for", "SIZE", RUN, "What is to be largest: batch, tokens, or a --size (batch).")
+]
+
+Paths = Annotated[
+    list[str] | None,
+    _settings(
+        "PATH|TARGET",
+        "What to check: folders, with every *.yaml and *.yml below them; YAML files; presets; or "
+        "code of your own, as in run (configs/).",
+        complete.targets,
+    ),
+]
+Baselines = Annotated[
+    Text, _flag("--baselines", "DIR", BASELINES, "The folder of the baselines (.attntrace).")
+]
+NoBaselines = Annotated[
+    bool | None,
+    _switch("--no-baselines", BASELINES, "Check only that it runs, and what it expects."),
+]
+Update = Annotated[
+    bool | None,
+    _switch("--update", BASELINES, "Write baselines that are missing, or not as the run is."),
+]
+Prune = Annotated[
+    bool | None, _switch("--prune", BASELINES, "Delete baselines whose config is gone.")
+]
+Tolerance = Annotated[
+    Text, _flag("--tolerance", "PART", BASELINES, "By how much measured peaks may differ (1%).")
+]
+Jobs = Annotated[
+    Text, _flag("--jobs", "N", RUN, "Processes that share the work (the cores; 1 on a GPU).")
+]
+FailFast = Annotated[
+    bool | None, _switch("--fail-fast", RUN, "Stop at the first that does not pass (no).")
+]
+ExitZero = Annotated[
+    bool | None,
+    _switch("--exit-zero", RUN, "Exit 0 whatever does not pass; bad flags still exit 2 (no)."),
 ]
 
 Level = Annotated[
@@ -186,6 +228,10 @@ Timeline = Annotated[
 ]
 Format = Annotated[str, _flag("--format", "FORMAT", SHOW, "table, json, csv or markdown (table).")]
 TableFormat = Annotated[str, _flag("--format", "FORMAT", SHOW, "table, markdown or json (table).")]
+ReportFormat = Annotated[
+    str,
+    _flag("--format", "FORMAT", SHOW, "human, json, junit, github, sarif or markdown (human)."),
+]
 Output = Annotated[
     Path | None,
     typer.Option(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
-import tempfile
 from pathlib import Path
 
 import typer
 
 from attntrace.cli.stop import end_if_pressed
 from attntrace.errors import AttntraceError, Problem
+from attntrace.files import write_whole
 
 _PLAIN = str.maketrans({"─": "-", "·": ".", "…": "~", "█": "#"})
 
@@ -60,42 +59,3 @@ def unwritable(path: Path) -> Problem | None:
         if not os.access(needed, os.W_OK):
             return Problem("output", f"no permission to write to {needed}", where)
     return None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file through a temporary one beside it, so that no reader sees half of it.
-
-    A link is followed, a file that is there keeps its mode, and what is no regular file (a pipe,
-    /dev/null) is written to, not replaced.
-
-    Raises:
-        AttntraceError: the disk is full, or the directory went away meanwhile.
-
-    """
-    target = path.resolve()
-    try:
-        if target.exists() and not target.is_file():
-            target.write_text(text, encoding="utf-8")
-        else:
-            _replace(target, text)
-    except OSError as error:
-        raise AttntraceError(f"{path} could not be written: {error.strerror}") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        temporary.chmod(mode)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from shutil import get_terminal_size
 
 from attntrace.cli.stop import end_if_pressed
 
@@ -29,3 +30,45 @@ def progress(total: int | None = None) -> Iterator[Callable[[str], None]]:
             bar.update(task, description=what, completed=next(done))
 
         yield say
+
+
+class Line:
+    """One line on the terminal of stderr, with what runs now; nothing where that is no terminal.
+
+    It is drawn by hand, without a thread: a process that forks must not have one.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._text = total, 0, ""
+        self._there = sys.stderr.isatty()
+
+    def begin(self, what: str) -> None:
+        """Show what begins now."""
+        end_if_pressed()
+        self._text = "".join(letter if letter.isprintable() else "?" for letter in what)
+        self._draw()
+
+    def close(self) -> None:
+        """Take the line away, until the next begins."""
+        if self._there and self._text:
+            self._write("")
+        self._text = ""
+
+    @contextmanager
+    def above(self) -> Iterator[None]:
+        """Print in the block what stays; one more is done."""
+        end_if_pressed()
+        self._done += 1
+        if self._there:
+            self._write("")
+        yield
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._there and self._text:
+            width = get_terminal_size().columns - 1
+            self._write(f"{self._done}/{self._total}  {self._text}"[:width])
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()

@@ -55,6 +55,15 @@ OWN = {"init": options.Init, "inputs": options.Input, "sizes": options.Size}
 def with_settings(**argument: Any) -> Callable[[Command], Command]:
     """Return what gives a command an argument, the flags of SETTINGS, `--set` and OWN, besides its own.
 
+    The command is called as `with_flags` says.
+    """
+    settings = {name: flag.declared for name, flag in SETTINGS.items()}
+    return with_flags(**argument, **settings, sets=options.Sets, **OWN)
+
+
+def with_flags(**declared: Any) -> Callable[[Command], Command]:
+    """Return what gives a command flags, each None by default, besides its own.
+
     The command is called with all values as its first argument, `given`, then with its own.
     """
 
@@ -65,8 +74,6 @@ def with_settings(**argument: Any) -> Callable[[Command], Command]:
         def run(**given: Any) -> None:
             command(given, **{parameter.name: given[parameter.name] for parameter in own})
 
-        settings = {name: flag.declared for name, flag in SETTINGS.items()}
-        declared = {**argument, **settings, "sets": options.Sets, **OWN}
         keyword = inspect.Parameter.KEYWORD_ONLY
         parameters = [
             *(

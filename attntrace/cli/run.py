@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from attntrace.cli.output import deliver
 from attntrace.cli.request import Given, with_settings
 from attntrace.cli.subject import asked_for
 from attntrace.cli.view import aside, check_patterns, view_from
-from attntrace.errors import ForwardError, Problem, SettingsError
+from attntrace.errors import AttntraceError, ForwardError, Problem, SettingsError
 
 if TYPE_CHECKING:
     from attntrace.api import Trace
@@ -64,6 +65,7 @@ def run_command(
 
 
 _NO_GRAPH = "does not require grad and does not have a grad_fn"
+_LEAF = "leaf Variable that requires grad"
 
 
 def _shown(loaded: Loaded | LoadedSubject) -> str:
@@ -109,21 +111,17 @@ def _request(given: Given) -> _Asked:
 
 def _run(asked: _Asked) -> bool:
     """Run, and show it; return whether it was over the budget or, where that counts, warned of."""
-    from attntrace import api
-
     loaded, budget = asked.loaded, asked.budget
     try:
-        with redirect_stdout(sys.stderr):  # what code of the user's own prints is no result
-            trace = api.run(loaded.spec, measure=asked.measure, axes=asked.view.axes != "numbers")
-    except SettingsError as error:
-        raise loaded.placed(error) from None
+        trace = _trace(asked)
     except ForwardError as error:
         if _NO_GRAPH in error.brief and not loaded.spec.run.grad:
-            return _run(_with_grad(asked, "code that runs backward"))
+            _say_grad("runs backward")
+            return _run(_with_grad(asked))
         _show(error.trace, asked)
         raise
     if not loaded.spec.run.grad and _writes_parameters(trace):
-        return _run(_with_grad(asked, "code that writes into a parameter"))
+        _refuse_leaf(_with_grad(asked))
     if asked.format != "json":
         check_patterns(trace.facts, asked.view)
     judged = None if budget is None else verdict(loaded, trace.facts, budget)
@@ -131,18 +129,49 @@ def _run(asked: _Asked) -> bool:
     return (judged is not None and judged.over) or (asked.strict and bool(trace.warnings))
 
 
-def _with_grad(asked: _Asked, why: str) -> _Asked:
-    """Return the same with --grad: only with it torch does, and refuses, what it does elsewhere."""
-    typer.echo(f"attntrace: note: {why} is run with --grad", err=True)
+def _trace(asked: _Asked) -> Trace:
+    from attntrace import api
+
+    loaded = asked.loaded
+    try:
+        with redirect_stdout(sys.stderr):  # what code of the user's own prints is no result
+            return api.run(loaded.spec, measure=asked.measure, axes=asked.view.axes != "numbers")
+    except SettingsError as error:
+        raise loaded.placed(error) from None
+
+
+def _with_grad(asked: _Asked) -> _Asked:
     loaded: Any = asked.loaded
     run = loaded.spec.run.model_copy(update={"grad": True})
     return replace(asked, loaded=replace(loaded, spec=loaded.spec.model_copy(update={"run": run})))
+
+
+def _say_grad(does: str) -> None:
+    typer.echo(f"attntrace: note: code that {does} is run with --grad", err=True)
 
 
 def _writes_parameters(trace: Trace) -> bool:
     owned = {one.id for one in trace.facts.storages if one.owner == "parameter"}
     rows = trace.facts.tensors
     return any(one.origin == "in place" and one.storage_id in owned for one in rows)
+
+
+def _refuse_leaf(asked: _Asked) -> None:
+    """Show and raise what torch says of the same with a graph, as wherever the model trains.
+
+    It refuses to write into a parameter there, but not under a `no_grad` of the code's own, which
+    a run without a graph cannot tell apart.
+    """
+    try:
+        with redirect_stderr(StringIO()):  # what it prints was printed once
+            _trace(asked)
+    except ForwardError as error:
+        if _LEAF in error.brief:
+            _say_grad("writes into a parameter")
+            _show(error.trace, asked)
+            raise
+    except AttntraceError:  # it could not be tried: the run without a graph stands
+        pass
 
 
 def _show(trace: Trace, asked: _Asked, judged: Verdict | None = None) -> None:

@@ -63,7 +63,7 @@ def _depth(text: str | None, problems: list[Problem]) -> int | None:
 
 
 def _size(text: str | None, problems: list[Problem]) -> int | None:
-    from attntrace.analysis.budget import nbytes_of
+    from attntrace.notation.units import nbytes_of
 
     if text is None:
         return None

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 from attntrace.analysis.compare import (
     FIGURES,
-    Difference,
     Figures,
     Only,
+    PartDifference,
     differences,
     figures,
     only_in,
 )
 from attntrace.record import Trace
+from attntrace.render.compare_sentences import sentences
 from attntrace.render.csv import csv_text
-from attntrace.render.differences import sentences
 from attntrace.render.summary import heading
 from attntrace.render.units import nbytes_text
 
@@ -162,7 +162,7 @@ def _against(first: Variant, other: Variant) -> dict[str, Any]:
     }
 
 
-def _flat(found: Difference | Only) -> dict[str, Any]:
+def _flat(found: PartDifference | Only) -> dict[str, Any]:
     """Return the fields of what was found behind those of its part."""
     facts = asdict(found)
     return {**facts.pop("part"), **facts}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from attntrace.record import Trace
 from attntrace.render.finding import finding_lines, findings
+from attntrace.render.marked import fenced
 from attntrace.render.sheet import Line, Sheet, View, sheet_of
 from attntrace.render.timeline import timeline_lines
 
@@ -26,15 +25,8 @@ def to_markdown(trace: Trace, view: View) -> str:
     if view.timeline:
         lines += ["", "```text", *timeline_lines(trace), "```"]
     for finding in findings(trace):
-        lines += ["", *_fenced(finding_lines(finding))]
+        lines += ["", *fenced(finding_lines(finding))]
     return "\n".join(lines) + "\n"
-
-
-def _fenced(text: list[str]) -> list[str]:
-    """Return text as it is, between more backticks than it has in a row itself."""
-    longest = max((len(run) for line in text for run in re.findall("`+", line)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return [f"{fence}text", *text, fence]
 
 
 def _cells(line: Line, sheet: Sheet) -> list[str]:

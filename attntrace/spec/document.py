@@ -34,6 +34,8 @@ class Setting:
         return self.written not in ("", self.path)
 
 
+EXPECT = "expect"
+"""The section of which each entry has a place of its own, in a file with a target, too."""
 _NULL = re.compile(r"(?:[&!]\S+\s+)*(?:~|null|Null|NULL)(?=[\s,}\]#]|$)")
 
 
@@ -41,7 +43,7 @@ def read_yaml(path: Path, shown: str = "") -> list[Setting]:
     """Return the leaves of a YAML file, in order; `shown` is what a preset is called in messages.
 
     A file with a target is about the user's own code: what stands in its sections is one value
-    each, a mapping or not.
+    each, a mapping or not, but for what it expects.
 
     Raises:
         SettingsError: the file is missing, unreadable, not YAML, or not a mapping.
@@ -128,7 +130,8 @@ def _leaves(mapping: Any, path: tuple[str, ...], file: _File, above: str) -> Ite
             line, column = mapping.lc.line, mapping.lc.col
         where = f"{file.name}:{line + 1}:{column + 1}"
         inner = (*path, str(key))
-        if isinstance(value, Mapping) and value and len(inner) < file.deepest:
+        opened = len(inner) < file.deepest or inner[0] == EXPECT
+        if isinstance(value, Mapping) and value and opened:
             yield from _leaves(value, inner, file, where)
         else:
             empty = value is None and file.is_empty(mapping, key)

@@ -11,11 +11,14 @@ from attntrace.errors import Problem, SettingsError
 from attntrace.spec.aliases import canonical
 from attntrace.spec.block import Spec
 from attntrace.spec.document import Setting, parse_value, read_yaml, says_null
+from attntrace.spec.expect.model import Expectation
+from attntrace.spec.expect.read import read, without_expected
 from attntrace.spec.fields import fields
 from attntrace.spec.left_out import without_meaningless
 from attntrace.spec.presets import is_name, no_such, path_of
 from attntrace.spec.problems import check, placed
 from attntrace.spec.shapeless import without_shapeless
+from attntrace.spec.symbols import symbols_of
 from attntrace.spec.target import is_target
 
 
@@ -27,6 +30,8 @@ class Loaded:
     given: Mapping[str, Setting]
     notes: tuple[str, ...] = ()
     """What was given and means nothing here: another project's name, or a preset's overruled."""
+    expect: tuple[Expectation, ...] = ()
+    """What the file expects of a run; nothing that only runs it looks at it."""
 
     @property
     def input_sizes(self) -> dict[str, int]:
@@ -83,10 +88,11 @@ def load(
         [from_flag(path, text) for path, text in (flags or {}).items()],
     ]
     notes: list[str] = []
+    expected = list[Setting]()
     given = {setting.path: setting for setting in _flatten(defaults or {}, ())}
     of_file: dict[str, Setting] | None = None
     for layer in layers:
-        shaping, wrong, silent = without_shapeless(layer)
+        shaping, wrong, silent = without_shapeless(without_expected(layer, expected))
         settings_here, twice = canonical(shaping)
         problems += [*wrong, *twice]
         notes += silent
@@ -94,9 +100,12 @@ def load(
         of_file = _said(given) if of_file is None else of_file
     given, left_out = without_meaningless(_said(given), of_file or {})
     spec, found = check(given)
-    if spec is None or problems or found:
-        raise SettingsError([*problems, *found])
-    return Loaded(spec, given, (*notes, *left_out))
+    as_written = all(s.path.startswith("run.") for layer in layers[1:] for s in layer)
+    expect, unmet = read(expected, symbols_of(spec.sizes) if spec and as_written else None)
+    problems += [*found, *unmet]
+    if spec is None or problems:
+        raise SettingsError(problems)
+    return Loaded(spec, given, (*notes, *left_out), expect)
 
 
 def _said(given: Mapping[str, Setting]) -> dict[str, Setting]:

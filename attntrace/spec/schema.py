@@ -6,6 +6,9 @@ import re
 from typing import Any
 
 from attntrace.spec.aliases import BARE, COMPUTED, SWITCHES, WORDS, Alias, aliases
+from attntrace.spec.document import EXPECT
+from attntrace.spec.expect.schema import DEFINITIONS
+from attntrace.spec.expect.schema import SECTION as EXPECTED
 from attntrace.spec.fields import Field, fields, members, sections
 from attntrace.spec.shapeless import SHAPELESS
 from attntrace.spec.values import Schema
@@ -53,10 +56,11 @@ def schema() -> Schema:
             **{name: _of_alias(Alias(name, (path,))) for name, path in BARE.items()},
             **_properties(""),
             **{name: _section(name, meaning) for name, meaning in sections().items()},
+            EXPECT: EXPECTED,
         },
-        "patternProperties": {**_dotted(), **_DOTTED_OF_TARGETS},
+        "patternProperties": {**_dotted(), **_DOTTED_OF_TARGETS, **_dotted_of_expected()},
         "additionalProperties": False,
-        "definitions": {name: _definition(name) for name in sections()},
+        "definitions": {name: _definition(name) for name in sections()} | DEFINITIONS,
         "if": {"required": ["target"]},
         "then": {"propertyNames": {"pattern": _of_target()}},
         "else": {"propertyNames": {"not": {"pattern": rf"^({'|'.join(_OF_TARGETS)})(\..*)?$"}}},
@@ -66,8 +70,8 @@ def schema() -> Schema:
 def _of_target() -> str:
     """Return the pattern of the keys beside a target: its own, and all of the run section."""
     names = {**{alias.name: alias.path for alias in aliases().values()}, **BARE}
-    own = [*_OF_TARGETS, "run", *(name for name in names if names[name].startswith("run."))]
-    return rf"^({'|'.join(own)}|run\..+|({'|'.join(_BELOW_TARGETS)})\..+)$"
+    own = [*_OF_TARGETS, "run", EXPECT, *(name for name in names if names[name].startswith("run."))]
+    return rf"^({'|'.join(own)}|(run|{EXPECT})\..+|({'|'.join(_BELOW_TARGETS)})\..+)$"
 
 
 def _section(name: str, meaning: str) -> Schema:
@@ -93,6 +97,19 @@ def _dotted() -> Schema:
         f"^{section}\\.{re.escape(name)}$": {"$ref": f"{_place(section)}/properties/{name}"}
         for section in sections()
         for name in _properties(section)
+    }
+
+
+def _dotted_of_expected() -> dict[str, Schema]:
+    """Return what is expected as dotted keys; of a tensor's name nothing is known."""
+    words = EXPECTED["properties"]
+    below = {name: words[name]["additionalProperties"] for name in ("dtype", "tensors")}
+    single = {rf"^{EXPECT}\.{name}$": words[name] for name in words if name not in below}
+    listed = "|".join(words)
+    return {
+        **single,
+        **{rf"^{EXPECT}\.{name}\..+$": kind for name, kind in below.items()},
+        rf"^{EXPECT}\.(?!({listed})($|\.)).+$": EXPECTED["additionalProperties"],
     }
 
 

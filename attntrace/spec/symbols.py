@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from attntrace.spec.defaults import split_maps
@@ -10,6 +11,27 @@ if TYPE_CHECKING:
     from attntrace.spec.block import Spec
 
 STACKS = ("encoder", "decoder", "encoder-decoder")
+SAME = {"kv_heads": "heads", "value_head_dim": "head_dim"}
+"""Sizes of a block that are no symbol of their own where they are the same as another."""
+
+TIED = (
+    {"dim", "chan", "context_dim", "embedding_dim", "head_dim", "value_head_dim"},
+    {"ff_dim", "expert_dim", "shared_dim"},
+    {"experts", "experts_per_token", "groups", "groups_per_token"},
+    {"heads", "kv_heads"},
+)
+"""Sizes that a block may tie: where two of one group are equal, no row can tell them apart."""
+
+
+def are_tied(one: str, two: str) -> bool:
+    """Return whether two sizes that are equal may be so because the block asks for it."""
+    return any(one in group and two in group for group in TIED)
+
+
+def symbols_of(sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return the sizes of a block also by the names that it needs not tell apart."""
+    more = {name: sizes[of] for name, of in SAME.items() if of in sizes and name not in sizes}
+    return {**sizes, **more}
 
 
 def sizes_of(spec: Spec) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from attntrace.spec.aliases import aliases
+from attntrace.spec.document import EXPECT
 from attntrace.spec.fields import fields, members, sections
 
 MANY = 12
@@ -22,7 +23,7 @@ def unknown(path: str) -> str:
         return f"unknown key {path!r}; did you mean {meant}?"
     section = path.rpartition(".")[0]
     if section not in sections():
-        return f"unknown key {path!r}; there are {', '.join([*_names(''), *sections()])}"
+        return f"unknown key {path!r}; there are {', '.join([*_names(''), *sections(), EXPECT])}"
     if len(_names(section)) > MANY:
         return f"unknown key {path!r}; `attntrace fields {section}` lists what there is"
     return f"unknown key {path!r}; there are {', '.join(_names(section))}"
@@ -51,7 +52,7 @@ def _meant(path: str) -> list[str]:
         return [aliases()[name].path]
     section = path.rpartition(".")[0]
     here = {field.name: field.path for field in members(section)}
-    anywhere = {key.rpartition(".")[2]: key for key in (*fields(), *sections())}
+    anywhere = {key.rpartition(".")[2]: key for key in (*fields(), *sections(), EXPECT)}
     for names in (here, anywhere):
         near = get_close_matches(name, names, n=1, cutoff=0.7)
         if near:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attntrace.analysis.budget import UNITS, nbytes_of, total_of
+from attntrace.analysis.budget import total_of
+from attntrace.notation.units import UNITS, nbytes_of
 from tests.builders import fake_environment, fake_storage, fake_trace
 
 EXPECTED = (

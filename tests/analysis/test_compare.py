@@ -16,7 +16,7 @@ from attntrace.analysis.compare import (
     only_in,
     saved_parts,
 )
-from attntrace.render.differences import sentences
+from attntrace.render.compare_sentences import sentences
 from tests.builders import fake_op, fake_output, fake_row, fake_storage, fake_trace
 
 SPECS = {

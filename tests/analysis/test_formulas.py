@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attntrace.analysis.arithmetic import evaluate, names_in
 from attntrace.analysis.formulas import Formulas, formula
+from attntrace.notation.arithmetic import evaluate, names_in
 
 BASE = {
     "batch": 4, "past": 7, "tokens": 100, "dim": 49, "chan": 64, "heads": 4, "head_dim": 16,

@@ -70,7 +70,7 @@ def test_public_names():
     """The package exports exactly these names."""
     public = {name for name in vars(attntrace) if not name.startswith("_")}
     rooms = {"api", "errors", "record", "spec", "analysis", "render", "version", "capture",
-             "blocks", "cli", "subjects"}  # fmt: skip
+             "blocks", "cli", "subjects", "notation", "files", "checks"}  # fmt: skip
     assert public - rooms == {
         "Session",
         "Trace",

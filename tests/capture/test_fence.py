@@ -107,14 +107,14 @@ def test_without_a_way_to_ask_for_a_profiler(monkeypatch):
 
 def test_without_a_way_to_turn_dispatch_modes_off(monkeypatch):
     """A lost tensor is worked out all the same; a dispatch mode of the author's sees it."""
-    from attntrace.capture.failed.crashed import failed_call
+    from attntrace.capture.failed.crashed import crashed
 
     monkeypatch.delattr(torch._C, "_DisableTorchDispatch")
     q = torch.ones(2, 3)
     try:
         (q * 2) @ q
     except RuntimeError as error:
-        call = failed_call(error)
+        call = crashed(error).call
     assert (call.op, call[0].name, call[0].shape) == ("matmul", "q * 2", (2, 3))
 
 

@@ -60,6 +60,25 @@ def test_op_that_runs_functions_keeps_its_error():
     assert "must be batches of square matrices" in str(failed.value.__cause__)
 
 
+@pytest.mark.parametrize("grad", [False, True])
+def test_part_of_a_parameter_written_without_a_graph(grad):
+    """Autograd refuses to say which node made such a view, and no row or output needs to know."""
+    book = nn.Parameter(torch.ones(7))
+
+    def update(x):
+        with torch.no_grad():
+            part = book[2:]
+            part.lerp_(x, 0.5)
+        return book * 2, part
+
+    with torch.set_grad_enabled(grad):
+        trace = attntrace.trace(update, torch.zeros(5))
+    assert torch.equal(book.data, torch.tensor([1.0, 1, 0.5, 0.5, 0.5, 0.5, 0.5]))
+    assert [(row.op, row.origin, row.alias_of) for row in trace][1:] == [
+        ("getitem", "outside", None), ("lerp_", "in place", 1), ("mul", "new", None),
+    ]  # fmt: skip
+
+
 def test_ops_called_by_hand_are_rows():
     """A call of `torch.ops.aten` is a call of the author's, in place or not."""
     trace = attntrace.trace(ByHand(), torch.rand(3, 5))

@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from attntrace.cli import output
+from attntrace import files
 
 HEAD = "attntrace: 1 problem with the settings\n"
 
@@ -58,7 +58,7 @@ def test_an_old_file_survives_a_write_that_fails(step, invoke, folder, monkeypat
     """Whichever step fails, the old file is whole, no other is left, and the message says why."""
     (folder / "table.txt").write_text("old\n")
     where, name = step.split(".")
-    monkeypatch.setattr(getattr(output, where), name, full_disk)
+    monkeypatch.setattr(getattr(files, where), name, full_disk)
     ended = invoke("run", "-o", "table.txt")
     monkeypatch.undo()
     assert (ended.code, ended.out, ended.err) == (

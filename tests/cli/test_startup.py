@@ -40,6 +40,7 @@ def imported(process):
         ["compare", "--heads", "3,5"],
         ["max", "--help"],
         ["max", "--heads", "4"],
+        ["diff", "none.yaml", "none.json"],
         ["run", "--bogus"],
         ["run", "--columns", "help"],
         ["run", "--columns", "size"],

@@ -306,18 +306,44 @@ def test_code_that_runs_backward(invoke, here):
     assert (ended.code, ended.err) == (0, "")
 
 
+WRITER = """import torch
+
+class Scaled(torch.nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(dim))
+
+    def forward(self, x):
+        print("in forward")
+        {write}
+        return x * self.scale
+"""
+
+
 def test_code_that_writes_into_a_parameter(invoke, here):
     """Torch refuses it only where a graph is recorded, as it is wherever the model trains."""
-    (here / "leaf.py").write_text(
-        "import torch\n\nclass Scaled(torch.nn.Module):\n    def __init__(self):\n"
-        "        super().__init__()\n        self.scale = torch.nn.Parameter(torch.ones(4))\n\n"
-        "    def forward(self, x):\n        self.scale.mul_(0.9)\n        return x * self.scale\n\n"
-        "def make():\n    return Scaled(), (torch.ones(2, 4),)\n"
-    )
-    ended = invoke("run", "leaf.py:make")
+    (here / "leaf.py").write_text(WRITER.format(write="self.scale.mul_(0.9)"))
+    ended = invoke("run", "leaf.py:Scaled", "--init", "dim=4", "--input", "2,4")
     assert ended.code == 3
     assert "attntrace: note: code that writes into a parameter is run with --grad\n" in ended.err
     assert "a parameter that requires grad" in ended.out + ended.err
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "with torch.no_grad(): self.scale.mul_(0.9)",
+        "with torch.no_grad(): self.scale[1:].lerp_(x[0, 1:], 0.1)",
+        "self.scale.data.mul_(0.9)",
+    ],
+)
+def test_code_that_updates_its_own_parameter(write, invoke, here):
+    """What is allowed with a graph, too, is shown as it was asked for: once, without backward."""
+    (here / "ema.py").write_text(WRITER.format(write=write))
+    ended = invoke("run", "ema.py:Scaled", "--init", "dim=4", "--input", "2,4", "--format", "json")
+    assert (ended.code, ended.err) == (0, "in forward\n")
+    shown = json.loads(ended.out)
+    assert (shown["environment"]["grad"], list(shown["began"])) == (False, [])
 
 
 def test_what_only_a_target_has_without_one(invoke, here):

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from attntrace.capture.failed.constructors import parameter_set_by, set_by
-from attntrace.capture.failed.settings import constructor_settings
+from attntrace.capture.failed.origin.constructors import parameter_set_by, set_by
+from attntrace.capture.failed.values.settings import constructor_settings
 
 HEAD = "import functools\nfrom dataclasses import dataclass\nimport torch\nfrom torch import nn\n"
 STYLES = {

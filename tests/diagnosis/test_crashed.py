@@ -9,7 +9,7 @@ from torch import nn
 
 import attntrace
 from attntrace.analysis.diagnosis import Given
-from attntrace.capture.failed.crashed import crashed, failed_call
+from attntrace.capture.failed.crashed import crashed
 
 X, Q, K = torch.ones(2, 5, 8), torch.ones(2, 4, 5, 3), torch.ones(2, 4, 5, 3)
 IDS, MASK = torch.arange(9), torch.ones(5, 7, dtype=torch.bool)
@@ -45,7 +45,7 @@ def call_of(function):
     """Return the call that fails in a function of the model."""
     with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever it is
         MODEL(function)
-    return failed_call(caught.value)
+    return crashed(caught.value).call
 
 
 def brief(value):
@@ -360,7 +360,7 @@ def test_hostile_objects_are_left_alone():
     module = Hostile()
     with pytest.raises(RuntimeError) as caught:
         module(torch.ones(2, 4))
-    call = failed_call(caught.value)
+    call = crashed(caught.value).call
     assert (call.op, brief(call[0])) == ("view", ("x * self.scale", (2, 4)))
     assert module.asked == []
 
@@ -395,7 +395,7 @@ def test_a_program_on_the_command_line(monkeypatch):
     monkeypatch.setattr("attntrace.capture.source._command", lambda: [program])
     with pytest.raises(RuntimeError) as caught:
         exec(program, {"torch": torch})  # noqa: S102
-    call = failed_call(caught.value)
+    call = crashed(caught.value).call
     assert (call.op, call.text, brief(call.args)) == (
         "matmul", "q @ torch.ones(3, 7).T", [("q", (2, 5)), ("torch.ones(3, 7).T", (7, 3))]
     )  # fmt: skip
@@ -409,7 +409,7 @@ def test_a_cell_of_a_notebook():
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     with pytest.raises(RuntimeError) as caught:
         exec(compile(text, name, "exec"), {"torch": torch})  # noqa: S102
-    call = failed_call(caught.value)
+    call = crashed(caught.value).call
     assert (call.op, call.text, brief(call.args)) == (
         "matmul", "q @ q", [("q", (2, 5)), ("q", (2, 5))]
     )  # fmt: skip

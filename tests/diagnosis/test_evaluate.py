@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from attntrace.capture.failed.evaluate import Values
-from attntrace.capture.failed.reading import Unknown
+from attntrace.capture.failed.values.evaluate import Values
+from attntrace.capture.failed.values.reading import Unknown
 
 RAN = []
 """What of the author's code was run, which must be nothing."""

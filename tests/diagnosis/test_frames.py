@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from attntrace.capture.failed.frames import Frames
+from attntrace.capture.failed.stack.frames import Frames
 from attntrace.capture.source import shown
 
 
@@ -40,7 +40,7 @@ def test_torch_is_passed_over():
 
 def library(tmp_path, monkeypatch):
     """Return a function of a module that lies among the installed ones."""
-    from attntrace.capture.failed import frames
+    from attntrace.capture.failed.stack import frames
 
     monkeypatch.setattr(frames, "LIBRARIES", (str(tmp_path),))
     file = tmp_path / "installed.py"

@@ -11,7 +11,7 @@ from torch import nn
 import attntrace
 from attntrace.capture.failed import stop
 from attntrace.capture.failed.crashed import crashed
-from attntrace.capture.failed.on_meta import OnMeta
+from attntrace.capture.failed.values.on_meta import OnMeta
 from tests.diagnosis.asserting import asserted, at_most, divisible, shapes, with_names
 from tests.diagnosis.failing import Kept
 from tests.diagnosis.plain_python import both

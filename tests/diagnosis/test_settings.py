@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from attntrace.capture.failed.settings import constructor_settings, torch_class
+from attntrace.capture.failed.values.settings import constructor_settings, torch_class
 
 BUILT = [
     partial(nn.Linear, 5, 7),

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from attntrace.capture.failed.again import runs
-from attntrace.capture.failed.frames import Frames
-from attntrace.capture.failed.swapped import swapped
+from attntrace.capture.failed.stack.frames import Frames
+from attntrace.capture.failed.stack.swapped import swapped
 
 NAMES = ("query", "key", "value")
 TENSORS = {"query": torch.ones(2, 5, 8), "key": torch.ones(2, 7, 8), "value": torch.ones(2, 7, 6)}

@@ -177,3 +177,15 @@ def test_parts_of_a_shape():
         "2 names (high, wide) take 2 sizes, and `x.shape[1:]` of x (3, 10, 16, 4) has 3: "
         "(10, 16, 4)."
     )
+
+
+def test_numbers_that_are_no_part_of_a_shape():
+    """Names for numbers from elsewhere are told in the same way, and the last are offered."""
+
+    def forward(self, x):
+        high, wide = self.patch  # noqa: RUF059
+
+    found = crashing(forward, torch.zeros(3, 10), patch=(1, 7, 5))
+    assert found.rule == "2 names (high, wide) take 2 numbers, and `self.patch` has 3: (1, 7, 5)."
+    assert found.fixes == ["take the last 2 of the numbers, (7, 5): `high, wide = self.patch[-2:]`"]
+    assert found.codes == ["high, wide = self.patch[-2:]"]

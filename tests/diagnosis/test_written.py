@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from attntrace.capture.failed.frames import Frames
-from attntrace.capture.failed.written import written
+from attntrace.capture.failed.call.written import written
+from attntrace.capture.failed.stack.frames import Frames
 from attntrace.capture.source import line_of
 
 Q, K, WRONG = torch.ones(2, 3), torch.ones(2, 3), torch.ones(7)

@@ -38,15 +38,18 @@ def keywords(node):
             yield from keywords(inner)
 
 
-def loads(document):
+def loads(document, folder):
     """Whether the loader finds no fault with single settings; rules between them apart."""
+    file = folder / "block.yaml"
+    file.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
     try:
-        load(**document)
+        load(file)
     except SettingsError as error:
         return not any(
             (" got " in p.message and " must be " in p.message)
             or "unknown key" in p.message
             or "is a section" in p.message
+            or p.path.startswith("expect")
             for p in error.problems
         )
     return True
@@ -122,6 +125,14 @@ GOOD = [
     {"query_pre_attn_scalar": 256},
     {"norm": {"parallel_norms": 1}},
     {"run": {"device": "cuda:1", "seed": 0}},
+    {"expect": None},
+    {"expect": {"q": ["batch", "heads", 4, "_", "..."], "out": "batch tokens chan", "loss": []}},
+    {"expect": {"stack": {"layers.*.k": ["batch", "3*chan"]}, "tensors": {"dtype": [3]}}},
+    {"expect": {"dtype": {"q": "float32", "k": "torch.half", "stack": {"v": "bf16"}}}},
+    {"expect": {"peak_memory": "<= 1.5 MiB", "saved_for_backward": 0, "flops": "> 1_000"}},
+    {"expect": {"parameters": "13,568", "kernel": "flash (cpu)", "warnings": "none"}},
+    {"expect": {"kernel": ["flash", "math"], "warnings": []}},
+    {"expect.q": ["batch"], "expect.dtype.q": "half", "expect.parameters": 3},
 ]
 BAD = [
     {"hedas": 4},
@@ -158,20 +169,37 @@ BAD = [
     {"run": {"device": "tpu"}},
     {"run": {"seed": 2**63}},
     {"batch": 2**41},
+    {"expect": 3},
+    {"expect": {"q": 3}},
+    {"expect": {"q": [-1]}},
+    {"expect": {"q": [[3]]}},
+    {"expect": {"stack": {"q": 0.5}}},
+    {"expect": {"dtype": "float32"}},
+    {"expect": {"dtype": {"q": "flot32"}}},
+    {"expect": {"peak_memory": "6 mib"}},
+    {"expect": {"peak_memory": -3}},
+    {"expect": {"parameters": "<= 6 MiB"}},
+    {"expect": {"parameters": {"q": 3}}},
+    {"expect": {"kernel": "flsh"}},
+    {"expect": {"kernel": []}},
+    {"expect": {"warnings": "some"}},
+    {"expect.dtype.q": 3},
+    {"expect.parameters": "many"},
+    {"expect.q": 3},
 ]
 
 
 @pytest.mark.parametrize("document", GOOD, ids=str)
-def test_what_the_loader_takes_is_valid(document):
+def test_what_the_loader_takes_is_valid(document, tmp_path):
     """A document that the loader takes is valid."""
-    assert loads(document)
+    assert loads(document, tmp_path)
     VALIDATOR.validate(document)
 
 
 @pytest.mark.parametrize("document", BAD, ids=str)
-def test_what_the_loader_refuses_is_not(document):
+def test_what_the_loader_refuses_is_not(document, tmp_path):
     """A document with a setting that the loader refuses is not valid."""
-    assert not loads(document)
+    assert not loads(document, tmp_path)
     assert not VALIDATOR.is_valid(document)
 
 
@@ -186,6 +214,7 @@ OF_TARGETS = [
         "run": {"mode": "train", "grad": True},
     },
     {"target": "model.py:Net", "inputs": ["2,16", [2, 16]], "torch_dtype": "float64"},
+    {"target": "a.b:Net", "expect": {"y": ["batch", "any_word"]}, "expect.parameters": 3},
     {"target": "a.b:Net", "init.dim": 16, "inputs.x": "2,16", "sizes.n": 3, "run.seed": 3},
 ]
 NO_TARGETS = [

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attntrace.notation.dtypes import DTYPES
 from attntrace.spec.document import parse_value
-from attntrace.spec.subject.tensors import DTYPES, FILLS, TensorOf, quoted, tensors_of, wanted
+from attntrace.spec.subject.tensors import FILLS, TensorOf, quoted, tensors_of, wanted
 
 DIMS = st.lists(
     st.one_of(

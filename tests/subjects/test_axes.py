@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import attntrace
-from attntrace.analysis.arithmetic import evaluate
+from attntrace.notation.arithmetic import evaluate
 
 CODE = """
     import torch

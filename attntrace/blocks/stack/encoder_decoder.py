@@ -57,7 +57,7 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         encoder, decoder = encoder_of(spec), decoder_of(spec)
         outer, inner = Axes.of(encoder).of_context(), Axes.of(decoder)
-        self.map, self.queried = spec.image.map, spec.stack.queries
+        self.map = spec.image.map
         self.source = Side(encoder, outer)
         table = self.source.embed.table if self.source.embed is not None else None
         self.target = Side(decoder, inner, table)

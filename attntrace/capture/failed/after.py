@@ -11,10 +11,10 @@ from attntrace.analysis.diagnosis import FailedCall, Given
 from attntrace.capture.failed.again import runs
 from attntrace.capture.failed.crashed import Crash
 from attntrace.capture.failed.diagnose import Candidate, diagnosis
-from attntrace.capture.failed.frames import Frames
-from attntrace.capture.failed.inside import calls_of
-from attntrace.capture.failed.origin import Around
-from attntrace.capture.failed.swapped import swapped
+from attntrace.capture.failed.origin.trail import Around
+from attntrace.capture.failed.stack.frames import Frames
+from attntrace.capture.failed.stack.inside import calls_of
+from attntrace.capture.failed.stack.swapped import swapped
 from attntrace.capture.failed.trial import MOST_OFFERED
 from attntrace.capture.fence import unwatched
 from attntrace.record import Diagnosis, Fix, Trace
@@ -30,23 +30,26 @@ def diagnosed(error: BaseException, crash: Crash, rerun: Trace | None = None) ->
     place = crash.frames.place(crash.source)
     with unwatched():  # a session may be open, and what is tried is no part of it
         found = diagnosis(error, [Candidate(call, crash.function)], place, around)
-    with suppress(Exception):
-        return with_swapped(found, crash.frames)
-    return found
+    return with_swapped(found, crash.frames)
 
 
 def with_swapped(found: Diagnosis, frames: Frames) -> Diagnosis:
-    """Return a diagnosis with the call above that hands over its arguments in another order."""
-    crossed = swapped(frames)
-    if crossed is None:
-        return found
-    works = runs(crossed.call) if crossed.call is not None else None
-    if works is False:  # then it was meant
-        return found
-    said, code = crossed.proposal.said, crossed.proposal.code
-    fix = Fix(said=said, code=code, tried="on meta" if works else None)
-    fixes = (fix, *found.fixes)[:MOST_OFFERED]
-    return replace(found, origin=(*found.origin, crossed.step), fixes=fixes)
+    """Return a diagnosis with the call above that hands over its arguments in another order.
+
+    Where there is none, or it cannot be told, it is returned as it is.
+    """
+    with suppress(Exception):
+        crossed = swapped(frames)
+        if crossed is None:
+            return found
+        works = runs(crossed.call) if crossed.call is not None else None
+        if works is False:  # then it was meant
+            return found
+        said, code = crossed.proposal.said, crossed.proposal.code
+        fix = Fix(said=said, code=code, tried="on meta" if works else None)
+        fixes = (fix, *found.fixes)[:MOST_OFFERED]
+        return replace(found, origin=(*found.origin, crossed.step), fixes=fixes)
+    return found
 
 
 def is_same(rerun: Trace, crash: Crash) -> bool:

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from attntrace.capture.failed.frames import Frames
-from attntrace.capture.failed.inside import Handed, calls_of
-from attntrace.capture.failed.on_meta import OnMeta
+from attntrace.capture.failed.stack.frames import Frames
+from attntrace.capture.failed.stack.inside import Handed, calls_of
+from attntrace.capture.failed.values.on_meta import OnMeta
 from attntrace.capture.fence import has_global_hooks, has_hooks, is_compiled, unwatched
 from attntrace.capture.structure import tensors_in
 

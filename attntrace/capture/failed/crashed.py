@@ -15,19 +15,26 @@ from torch import Tensor, nn
 from attntrace.analysis.diagnosis import Called, FailedCall, Given
 from attntrace.analysis.diagnosis.call import Key
 from attntrace.capture.describe import device_name
-from attntrace.capture.failed.evaluate import Values
-from attntrace.capture.failed.frames import Frames, Level
-from attntrace.capture.failed.given import described, given
-from attntrace.capture.failed.inside import Handed, calls_of, handed_on, inner, parameters, telling
-from attntrace.capture.failed.on_meta import is_function, is_torchs
-from attntrace.capture.failed.operators import operator, shape_of, stored, taken_apart
+from attntrace.capture.failed.call.given import described, given
+from attntrace.capture.failed.call.written import Written, instruction, written
 from attntrace.capture.failed.python.converting import converted
 from attntrace.capture.failed.python.raised import Raised
 from attntrace.capture.failed.python.refused import with_about
-from attntrace.capture.failed.reading import Bound, Unknown
-from attntrace.capture.failed.running import modules
-from attntrace.capture.failed.settings import constructor_settings, torch_class
-from attntrace.capture.failed.written import Written, instruction, written
+from attntrace.capture.failed.stack.frames import Frames, Level
+from attntrace.capture.failed.stack.inside import (
+    Handed,
+    calls_of,
+    handed_on,
+    inner,
+    parameters,
+    telling,
+)
+from attntrace.capture.failed.stack.running import modules
+from attntrace.capture.failed.values.evaluate import Values
+from attntrace.capture.failed.values.on_meta import is_function, is_torchs
+from attntrace.capture.failed.values.operators import operator, shape_of, stored, taken_apart
+from attntrace.capture.failed.values.reading import Bound, Unknown
+from attntrace.capture.failed.values.settings import constructor_settings, torch_class
 from attntrace.capture.fence import unwatched
 from attntrace.capture.source import node_at
 from attntrace.errors import said
@@ -49,12 +56,6 @@ class Crash:
     """The outermost module whose forward was running."""
     path: str
     """The innermost one's, from the root."""
-
-
-def failed_call(error: BaseException, describe: Describe = given) -> FailedCall | None:
-    """Return the author's call that raised an error; None where no frame is the author's."""
-    crash = crashed(error, describe)
-    return None if crash is None else crash.call
 
 
 def crashed(error: BaseException, describe: Describe = given) -> Crash | None:

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from attntrace.analysis.diagnosis import Explained, FailedCall, Given
-from attntrace.capture.failed.origin import Around, origin
+from attntrace.capture.failed.origin.trail import Around, origin
+from attntrace.capture.failed.stack.frames import Place
 from attntrace.capture.failed.trial import Trial
 from attntrace.errors import said
-from attntrace.record import Diagnosis, Fix, Mark, Operand, Step, TensorRecord
+from attntrace.record import Diagnosis, Fix, Operand, Step, TensorRecord
 
 MOST_OPERANDS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where in the author's code a call stands."""
-
-    source: str | None = None
-    line: str | None = None
-    mark: Mark | None = None
-    called_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +32,6 @@ class _Known:
     rule: str | None = None
     origin: tuple[Step, ...] = ()
     fixes: tuple[Fix, ...] = ()
-    operands: tuple[Given, ...] = field(default=())
 
 
 def diagnosis(

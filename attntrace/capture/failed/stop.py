@@ -9,12 +9,12 @@ from itertools import chain
 
 from attntrace.analysis.diagnosis import FailedCall
 from attntrace.capture.failed.after import with_swapped
+from attntrace.capture.failed.call.seen import Seen
+from attntrace.capture.failed.call.written import Written
 from attntrace.capture.failed.crashed import Describe, crashed
-from attntrace.capture.failed.diagnose import Candidate, Place, diagnosis
-from attntrace.capture.failed.frames import Frames
-from attntrace.capture.failed.origin import Around
-from attntrace.capture.failed.seen import Seen
-from attntrace.capture.failed.written import Written
+from attntrace.capture.failed.diagnose import Candidate, diagnosis
+from attntrace.capture.failed.origin.trail import Around
+from attntrace.capture.failed.stack.frames import Frames, Place
 from attntrace.capture.source import line_of, place
 from attntrace.capture.stopped import Stopped
 from attntrace.record import Diagnosis
@@ -48,10 +48,7 @@ def diagnosis_of(
             *((by_traceback, by_witness) if first else (by_witness, by_traceback)),
             [Candidate(FailedCall(op="backward"))] * stopped.is_backward,  # ours, not the author's
         )
-        found = diagnosis(error, candidates, where, around)
-        with suppress(Exception):
-            return with_swapped(found, frames)
-        return found
+        return with_swapped(diagnosis(error, candidates, where, around), frames)
     finally:
         frames.forget()
 

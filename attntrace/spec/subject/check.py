@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from attntrace.errors import Problem
 from attntrace.spec.component import MOST
-from attntrace.spec.document import Setting
+from attntrace.spec.document import EXPECT, Setting
 from attntrace.spec.fields import fields, members
 from attntrace.spec.problems import as_yaml, placed, refusal
 from attntrace.spec.run import RunSpec, run_rules
@@ -23,6 +23,7 @@ _CHECKPOINT = (
     "torch.utils.checkpoint"
 )
 _SUCH_AS = {"init": "init.dim", "inputs": "inputs.x", "sizes": "sizes.batch", "run": "run.device"}
+_KEYS = ("target", *_SUCH_AS, EXPECT)
 _SIZES = ("batch", "tokens", "dim", "chan", "heads", "kv_heads", "head_dim", "layers")
 
 
@@ -73,7 +74,7 @@ def _of_each(given: Mapping[str, Setting]) -> Iterator[Problem]:
         elif setting.origin == "flag" and part not in (*_SUCH_AS, "target"):
             yield Problem(path, _of_a_block(setting))
         elif part not in _CHECKS or bool(dot) == (part == "target"):
-            yield Problem(path, _unknown(path if part in _CHECKS else part, ["target", *_SUCH_AS]))
+            yield Problem(path, _unknown(path if part in _CHECKS else part, _KEYS))
         elif message := _CHECKS[part](name, setting.value):
             yield Problem(path, message)
 
@@ -91,7 +92,7 @@ def _of_a_block(setting: Setting) -> str:
     return message + (sized if setting.path in _SIZES else "")
 
 
-def _unknown(path: str, there: list[str]) -> str:
+def _unknown(path: str, there: Sequence[str]) -> str:
     near = get_close_matches(path, there, n=1, cutoff=0.6)
     end = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(there)}"
     return f"unknown key {path!r}; {end}"

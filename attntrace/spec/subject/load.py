@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from attntrace.errors import Problem, SettingsError
 from attntrace.spec.aliases import canonical
 from attntrace.spec.document import Setting, parse_value, read_yaml, says_null
+from attntrace.spec.expect.model import Expectation
+from attntrace.spec.expect.read import read, without_expected
 from attntrace.spec.load import from_flag, from_sets
 from attntrace.spec.problems import placed
 from attntrace.spec.subject.check import check_subject, sizes_named
@@ -41,6 +43,8 @@ class LoadedSubject:
     given: Mapping[str, Setting]
     notes: tuple[str, ...] = ()
     """What was left out, as of a block: nothing."""
+    expect: tuple[Expectation, ...] = ()
+    """What the file expects of a run; nothing that only runs it looks at it."""
 
     @property
     def input_sizes(self) -> dict[str, int]:
@@ -108,15 +112,19 @@ def load_subject(
         [*_from_typed(typed, problems), *_from_flags(flags or {})],
     ]
     given: dict[str, Setting] = {}
+    expected = list[Setting]()
     for layer in layers:
-        opened, twice = canonical([one for setting in layer for one in _opened(setting)])
+        kept = without_expected(layer, expected)
+        opened, twice = canonical([one for setting in kept for one in _opened(setting)])
         problems += twice
         given |= {setting.path: setting for setting in opened}
     given = _with_sizes({p: s for p, s in given.items() if not _says_nothing(s)}, flags or {})
     spec, found = check_subject(given)
-    if spec is None or problems or found:
-        raise SettingsError([*problems, *found])
-    return LoadedSubject(spec, given)
+    expect, unmet = read(expected)
+    problems += [*found, *unmet]
+    if spec is None or problems:
+        raise SettingsError(problems)
+    return LoadedSubject(spec, given, expect=expect)
 
 
 def _says_nothing(setting: Setting) -> bool:

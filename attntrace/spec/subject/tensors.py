@@ -16,18 +16,11 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
+from attntrace.notation.dtypes import dtype_of
+
 FILLS = ("random", "zeros", "ones", "arange")
-DTYPES = (
-    "float64", "float32", "bfloat16", "float16", "float8_e4m3fn", "float8_e5m2",
-    "int64", "int32", "int16", "int8", "uint8", "bool", "complex64", "complex128",
-)  # fmt: skip
-ALIASES = {
-    "double": "float64", "float": "float32", "half": "float16", "bf16": "bfloat16",
-    "fp16": "float16", "fp32": "float32", "long": "int64", "int": "int32", "short": "int16",
-}  # fmt: skip
 _DIM = r"(?:[A-Za-z_]\w*|\d+)"
 _SIZE = rf"{_DIM}(?:\s*\*\s*{_DIM})*"
 _SIZES = rf"\s*(?:{_SIZE}\s*(?:,\s*{_SIZE}\s*)*,?)?\s*"
@@ -122,7 +115,7 @@ def _of_text(text: str) -> TensorOf | str:
     if _PLAIN.fullmatch(text):
         return TensorOf(_dims(text))
     if formatted := _FORMAT.fullmatch(text):
-        return TensorOf(_dims(formatted["sizes"]), _dtype(formatted["dtype"]))
+        return TensorOf(_dims(formatted["sizes"]), dtype_of(formatted["dtype"]))
     if (filled := _FILL.fullmatch(text)) and filled["fill"] in FILLS:
         return _filled(filled["fill"], filled["inside"])
     if _ALMOST.fullmatch(text):
@@ -137,7 +130,7 @@ def _filled(fill: str, inside: str) -> TensorOf:
     shape = _FORMAT.fullmatch(inside if "[" in inside else f"[{inside}]")
     if shape is None:
         raise ValueError(f"{fill}(...) has a shape inside, such as {fill}(2,128); got {inside!r}")
-    return TensorOf(_dims(shape["sizes"]), _dtype(shape["dtype"]), fill)
+    return TensorOf(_dims(shape["sizes"]), dtype_of(shape["dtype"]), fill)
 
 
 def _of_mapping(value: Mapping[Any, Any]) -> Any:
@@ -154,7 +147,7 @@ def _of_mapping(value: Mapping[Any, Any]) -> Any:
     fill = value.get("fill") or "random"
     if fill not in FILLS:
         raise ValueError(f"fill must be one of {', '.join(FILLS)}; got {fill!r}")
-    return TensorOf(plain.dims, _dtype(value.get("dtype")), fill)
+    return TensorOf(plain.dims, dtype_of(value.get("dtype")), fill)
 
 
 def _dims(text: str) -> tuple[Dim, ...]:
@@ -164,17 +157,3 @@ def _dims(text: str) -> tuple[Dim, ...]:
 def _dim(size: Dim) -> Dim:
     text = "".join(str(size).split())
     return int(text) if text.isdigit() else text
-
-
-def _dtype(word: object) -> str | None:
-    if word is None:
-        return None
-    if not isinstance(word, str):
-        raise ValueError(f"dtype must be text such as int64; got {word}")  # noqa: TRY004 - as others
-    name = word.removeprefix("torch.")
-    name = ALIASES.get(name, name)
-    if name in DTYPES:
-        return name
-    near = get_close_matches(name, (*DTYPES, *ALIASES), n=1, cutoff=0.6)
-    end = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(DTYPES)}"
-    raise ValueError(f"no number format {word!r}; {end}")

@@ -10,8 +10,6 @@ from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Gi
 from attntrace.analysis.diagnosis.text import names_of, shaped, ticked
 from attntrace.analysis.diagnosis.writing import changed, written
 
-ROLES = ("query", "key", "value")
-
 
 def explain(call: FailedCall) -> Explained | None:
     """Return why a module that attends failed: ranks, widths, batches, lengths, then masks."""

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Key, Proposal
 from attntrace.analysis.diagnosis.fitting import masks, placing, resizing, rope
-from attntrace.analysis.diagnosis.fitting.pair import Pair, is_mask, paired
+from attntrace.analysis.diagnosis.fitting.pair import Pair, is_mask, of_first, paired
 from attntrace.analysis.diagnosis.shapes import broadcast, clashes, placements
 from attntrace.analysis.diagnosis.text import listed, shaped, sizes
 from attntrace.record import Shape
@@ -82,17 +82,13 @@ def clashed(begin: str, pair: Pair, ways: Iterable[Proposal]) -> Explained:
 
 
 def proposals(pair: Pair) -> Iterator[Proposal]:
-    """Yield ways to make two tensors broadcast: of the first reading of them that has any."""
+    """Return ways to make two tensors broadcast: of the first reading of them that has any."""
     ways = [placing.proposals, resizing.proposals]
     if rope.is_rotary(pair.other) and len(pair.wanted) > 2:
         ways.insert(0, rope.proposals)
     elif len(pair.wanted) > 2 and (is_mask(pair.other) or _is_as_mask(pair)):
         ways.insert(0, masks.proposals)
-    for way in ways:
-        found = list(way(pair))
-        if found:
-            yield from found
-            return
+    return of_first(ways, pair)
 
 
 def _is_as_mask(pair: Pair) -> bool:

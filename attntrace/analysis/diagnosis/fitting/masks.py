@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from attntrace.analysis.diagnosis.call import Culprit, Explained, FailedCall, Given, Proposal
 from attntrace.analysis.diagnosis.fitting.changed import Changed
-from attntrace.analysis.diagnosis.fitting.pair import Pair
+from attntrace.analysis.diagnosis.fitting.pair import Pair, of_first
 from attntrace.analysis.diagnosis.shapes import placements
 from attntrace.analysis.diagnosis.text import sizes
 from attntrace.analysis.diagnosis.writing import changed, wrapped
@@ -141,12 +141,8 @@ def _minus(call: FailedCall) -> Explained | None:
 
 
 def proposals(pair: Pair) -> Iterator[Proposal]:
-    """Yield ways to bring a mask to the axes and the length of the scores."""
-    for way in (_axes, _heads, _windows, _length):
-        found = list(way(pair))
-        if found:
-            yield from found
-            return
+    """Return ways to bring a mask to the axes and the length of the scores."""
+    return of_first((_axes, _heads, _windows, _length), pair)
 
 
 def _axes(pair: Pair) -> Iterator[Proposal]:

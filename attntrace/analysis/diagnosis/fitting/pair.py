@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from attntrace.analysis.diagnosis.call import FailedCall, Given, Key, Proposal
@@ -67,6 +68,10 @@ class Pair:
         return (*self.got[:dim], size, *self.got[dim + 1 :])
 
 
+Way = Callable[[Pair], Iterator[Proposal]]
+"""Yields what may make a pair fit."""
+
+
 def base(tensor: Given) -> str:
     """Return what a part was taken of: "self.pe" of "self.pe[:, :n]"."""
     return re.sub(r"(?<=\w)\[[^\[\]]*\]$", "", tensor.name) or tensor.name
@@ -89,6 +94,11 @@ def paired(call: FailedCall, one: tuple[Key, Given], other: tuple[Key, Given]) -
     """Return two arguments with the one that is rather to be changed as the other."""
     main, small = (other, one) if _weight(one[1]) < _weight(other[1]) else (one, other)
     return Pair(call, main[1], main[0], small[1], small[0])
+
+
+def of_first(ways: Iterable[Way], pair: Pair) -> Iterator[Proposal]:
+    """Yield what the first way proposes that proposes anything."""
+    return iter(next((found for way in ways if (found := list(way(pair)))), ()))
 
 
 def _weight(tensor: Given) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import prod
 from typing import Any
 
@@ -237,20 +237,6 @@ def _one_kept(names: tuple[str, ...]) -> bool:
     )
 
 
-def _sizes(value: Sequence[Any], wanted: int, names: tuple[str, ...]) -> Explained:
-    """A part of a shape, `h, w = x.shape[1:]`."""
-    ways = []
-    if len(value) > wanted > 0:
-        left = ", ".join(names) or "h, w"
-        text = f"take the last {wanted} of the sizes: `{left} = x.shape[-{wanted}:]`"
-        ways.append(Proposal(said=text))
-    return Explained(
-        rule=f"{_named(wanted, names)} take {wanted} sizes, and there are {len(value)}: "
-        f"{sizes(value)}.",
-        proposals=tuple(ways),
-    )
-
-
 def _values(
     value: list[Any] | tuple[Any, ...], names: tuple[int, tuple[str, ...]]
 ) -> Explained | None:
@@ -258,8 +244,6 @@ def _values(
     wanted, given = names
     if len(value) == wanted:
         return None
-    if value and all(isinstance(one, int) for one in value):
-        return _sizes(value, wanted, given)
     tensors = [one for one in value if isinstance(one, Given)]
     shapes = {one.shape for one in tensors}
     alike = f", each of shape {sizes(tensors[0].shape)}" if len(tensors) == len(value) > 0 else ""

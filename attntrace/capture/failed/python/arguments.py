@@ -8,10 +8,10 @@ from types import FunctionType
 from typing import Any
 
 from attntrace.analysis.diagnosis.python.facts import Takes
-from attntrace.capture.failed.inside import Handed
 from attntrace.capture.failed.python.raised import LOST, Raised
 from attntrace.capture.failed.python.signature import parameters
-from attntrace.capture.failed.reading import Bound
+from attntrace.capture.failed.stack.inside import Handed
+from attntrace.capture.failed.values.reading import Bound
 
 _OF_ARGUMENTS = re.compile(
     r"(?P<name>[\w.<>]+)\(\) (missing \d+ required|takes|got an unexpected keyword|got multiple)"

@@ -13,8 +13,8 @@ from torch import Tensor
 from attntrace.analysis.diagnosis import FailedCall, Given
 from attntrace.analysis.diagnosis.call import Key, Span
 from attntrace.analysis.diagnosis.python.facts import Checked, Side
-from attntrace.capture.failed.operators import shape_of
 from attntrace.capture.failed.python.raised import LOST, Raised, assigned
+from attntrace.capture.failed.values.operators import shape_of
 
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,

@@ -13,8 +13,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from attntrace.analysis.diagnosis.python.facts import Lacks
-from attntrace.capture.failed.inside import Handed
 from attntrace.capture.failed.python.raised import LOST, Raised
+from attntrace.capture.failed.stack.inside import Handed
 
 _MISSING = re.compile(r"has no attribute '(\w+)'")
 _EARLY = re.compile(r"cannot assign \w+ before Module\.__init__\(\) call")

@@ -22,7 +22,7 @@ from attntrace.capture.failed.python.raised import (
     step_in,
 )
 from attntrace.capture.failed.python.signature import shown, signature_of
-from attntrace.capture.failed.reading import Bound
+from attntrace.capture.failed.values.reading import Bound
 from attntrace.capture.source import node_at
 from attntrace.record import Step
 

@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from attntrace.analysis.diagnosis import FailedCall, Given
 from attntrace.analysis.diagnosis.call import Key
 from attntrace.analysis.diagnosis.python.facts import Made, NoTensor
-from attntrace.capture.failed.inside import Handed
 from attntrace.capture.failed.python.made import made, set_in_class, why_none
 from attntrace.capture.failed.python.raised import LOST, Raised, assigned, step_in
-from attntrace.capture.failed.reading import Bound
+from attntrace.capture.failed.stack.inside import Handed
+from attntrace.capture.failed.values.reading import Bound
 from attntrace.record import Step
 
 _ASKED = re.compile(r"'([\w.]+)' object has no attribute '(\w+)'")
-_WANTED = re.compile(r"must be (?:Tensor|a Tensor)\b.* not ([\w.]+)|but got ([\w.]+)")
 _UNSUBSCRIPTED = re.compile(r"'([\w.]+)' object is not (subscriptable|callable|iterable)")
 _NOT_APART = re.compile(r"cannot unpack non-iterable (\w+) object")
 _INDICES = re.compile(r"(tuple|list) indices must be")

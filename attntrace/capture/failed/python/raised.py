@@ -9,9 +9,9 @@ from types import CodeType
 from typing import Any
 
 from attntrace.capture.expressions import Expressions
-from attntrace.capture.failed.evaluate import Values
-from attntrace.capture.failed.frames import Level
-from attntrace.capture.failed.reading import Unknown
+from attntrace.capture.failed.stack.frames import Level
+from attntrace.capture.failed.values.evaluate import Values
+from attntrace.capture.failed.values.reading import Unknown
 from attntrace.capture.source import Site, node_at, place
 from attntrace.record import Step
 

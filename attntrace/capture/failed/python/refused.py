@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from attntrace.analysis.diagnosis import FailedCall
-from attntrace.capture.failed.inside import calls_of
 from attntrace.capture.failed.python.arguments import takes
 from attntrace.capture.failed.python.checked import checked, holds
 from attntrace.capture.failed.python.lacking import lacks
 from attntrace.capture.failed.python.no_tensor import float_made, no_tensor
 from attntrace.capture.failed.python.raised import Raised
+from attntrace.capture.failed.stack.inside import calls_of
 
 Told = tuple[FailedCall, Callable[..., Any] | None]
 

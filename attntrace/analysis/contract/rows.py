@@ -1,0 +1,99 @@
+"""Rows against the shape and the number format that are expected of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
+
+from attntrace.analysis.contract.shapes import Wanted
+from attntrace.analysis.narrow import glob
+from attntrace.analysis.nesting import around
+from attntrace.errors import nearest
+from attntrace.record import TensorRecord, Trace
+from attntrace.spec.expect.model import DtypeOf, ShapeOf
+
+_LINES = 5
+"""Ways in which rows differ that are told."""
+
+
+def shape(expected: ShapeOf, trace: Trace) -> str:
+    """Return what is wrong with the shapes of all rows of a name, "" where nothing is."""
+    rows = rows_named(trace, expected.tensor)
+    wanted = Wanted(expected.dims, trace)
+    unknown = list(wanted.unknown())
+    if not rows or unknown:
+        return "; ".join(unknown) or no_tensor(trace, expected.tensor)
+    return _told(rows, ((row, wanted.differs(row)) for row in rows))
+
+
+def dtype(expected: DtypeOf, trace: Trace) -> str:
+    """Return what is wrong with the number formats of all rows of a name."""
+    rows = rows_named(trace, expected.tensor)
+    if not rows:
+        return no_tensor(trace, expected.tensor)
+    wrong = (row for row in rows if row.dtype != expected.dtype)
+    return _told(rows, ((row, f"{row.dtype}, expected {expected.dtype}") for row in wrong))
+
+
+def rows_named(trace: Trace, text: str) -> list[TensorRecord]:
+    """Return the rows that a text means: of that name or path.name, else those that it matches.
+
+    In it `*` is any letters and `?` is one. What stands before a dot may be any module around the
+    row, from any part of its path on: "layers.*.attention.k" is also k in
+    "stack.layers.0.attention.project". A gradient is only meant by a name such as "d q".
+    """
+    exact = [row for row in trace.tensors if text in (row.name, _full(row))]
+    return exact or [row for row in trace.tensors if _matches(row, text)]
+
+
+def _full(row: TensorRecord) -> str:
+    return f"{row.path}.{row.name}" if row.path else row.name
+
+
+def _matches(row: TensorRecord, text: str) -> bool:
+    return _is_called(row, text) or any(
+        _is_called(row, name) and _is_inside(row, module) for module, name in _cuts(text)
+    )
+
+
+def _is_called(row: TensorRecord, name: str) -> bool:
+    meant = row.kind != "gradient" or name.startswith("d ")
+    return meant and glob(name).fullmatch(row.name) is not None
+
+
+def _cuts(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what a text may mean: a module and a name, cut at each of its dots."""
+    parts = text.split(".")
+    for cut in range(1, len(parts)):
+        yield ".".join(parts[:cut]), ".".join(parts[cut:])
+
+
+def _is_inside(row: TensorRecord, module: str) -> bool:
+    patterns = (glob(module), glob(f"*.{module}"))
+    return any(pattern.fullmatch(way) for way in around(row.path)[1:] for pattern in patterns)
+
+
+def no_tensor(trace: Trace, text: str) -> str:
+    """Return what is said of a name that no row has: which are near in the module that is meant."""
+    for module, name in _cuts(text):
+        inside = [row.name for row in trace.tensors if _is_inside(row, module)]
+        if inside:
+            return f"no tensor {text!r}; {nearest(name, dict.fromkeys(inside))}"
+    known: Callable[[TensorRecord], str] = _full if "." in text else attrgetter("name")
+    return f"no tensor {text!r}; {nearest(text, dict.fromkeys(map(known, trace.tensors)))}"
+
+
+def _told(rows: list[TensorRecord], wrong: Iterable[tuple[TensorRecord, str]]) -> str:
+    """Return a line for each way in which rows are wrong, "" where none is."""
+    alike: dict[str, list[TensorRecord]] = {}
+    for row, said in wrong:
+        if said:
+            alike.setdefault(said, []).append(row)
+    lines = []
+    for said, (first, *others) in alike.items():
+        name = first.name if len(rows) == 1 else f"#{first.index} {_full(first)}"
+        verb = "is" if len(others) == 1 else "are"
+        more = f"; so {verb} {len(others)} more of {len(rows)} rows" if others else ""
+        lines.append(f"{name} is {said}{more}")
+    left = len(lines) - _LINES
+    return "\n".join([*lines[:_LINES], *([f"and {left} more ways"] if left > 0 else [])])

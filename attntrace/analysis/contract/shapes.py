@@ -1,0 +1,130 @@
+"""One shape against another: which axis is not what it should be, and what it is instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import combinations
+from typing import NamedTuple
+
+from attntrace.notation.arithmetic import Formula, worth, written
+from attntrace.notation.units import tuple_text
+from attntrace.record import TensorRecord, Trace
+from attntrace.spec.expect.dims import ANY, REST, without_worth
+from attntrace.spec.symbols import SAME, are_tied, symbols_of
+
+
+class Pair(NamedTuple):
+    """One axis of a row, and what it is to be."""
+
+    axis: int
+    size: int
+    symbol: str | None
+    """What the row calls it; None where nobody knows."""
+    dim: Formula
+    expected: int
+
+
+class Wanted:
+    """The shape that is expected of rows of one run."""
+
+    def __init__(self, dims: tuple[Formula, ...], trace: Trace) -> None:
+        self.dims, self.trace = dims, trace
+        self.of_block = "block" in (trace.spec or {})
+        self.sizes = symbols_of(trace.sizes) if self.of_block else _sizes_of_code(trace)
+        self.rest = dims.index(REST) if REST in dims else None
+
+    def unknown(self) -> Iterator[str]:
+        """Yield why dimensions have no value in this run, each reason once."""
+        reasons = (without_worth(dim, self.sizes) for dim in self.dims)
+        yield from dict.fromkeys(reason for reason in reasons if reason is not None)
+
+    def __str__(self) -> str:
+        return tuple_text(tuple(self._text(dim) for dim in self.dims))
+
+    def _text(self, dim: Formula) -> str:
+        plain = isinstance(dim, int) or dim in (ANY, REST)
+        return written(dim) if plain else f"{written(dim)} {worth(dim, self.sizes)}"
+
+    def differs(self, row: TensorRecord) -> str:
+        """Return what a row is, what was expected, and where they differ; "" where they do not."""
+        if row.shape is None:
+            return f"nested, expected {self}"
+        rank, least = len(row.shape), len(self.dims) - (self.rest is not None)
+        if rank < least or (rank > least and self.rest is None):
+            at_least = "" if self.rest is None else "at least "
+            why = f"it has {_axes(rank)}, {at_least}{least} were expected"
+        else:
+            why = self._why([pair for pair in self._pairs(row) if self._is_wrong(pair)])
+        return f"{_row_text(row)}, expected {self}: {why}" if why else ""
+
+    def _pairs(self, row: TensorRecord) -> Iterator[Pair]:
+        """Yield the axes of a row of which something is expected."""
+        shape, axes = row.shape or (), row.axes
+        for place, dim in enumerate(self.dims):
+            behind = self.rest is not None and place > self.rest
+            axis = place + (len(shape) - len(self.dims) if behind else 0)
+            if dim not in (ANY, REST):
+                symbol = axes[axis] if axes else None
+                yield Pair(axis, shape[axis], symbol, dim, worth(dim, self.sizes))
+
+    def _is_wrong(self, pair: Pair) -> bool:
+        return pair.size != pair.expected or self._is_another(pair.symbol, pair.dim)
+
+    def _is_another(self, symbol: str | None, dim: Formula) -> bool:
+        """Return whether two sizes are not the same one, whatever their numbers are."""
+        if symbol is None or not isinstance(dim, str) or symbol not in self.trace.sizes:
+            return False
+        name = dim if dim in self.trace.sizes else SAME.get(dim, symbol)
+        if symbol == name:
+            return False
+        if self.of_block:
+            return not are_tied(symbol, name)
+        return {symbol, name} <= self._told_apart
+
+    @cached_property
+    def _told_apart(self) -> set[str]:
+        """The sizes that rows have by themselves: an input has the words that it was given."""
+        rows = (row for row in self.trace.tensors if row.kind != "input")
+        return {axis for row in rows for axis in row.axes or ()}
+
+    def _why(self, wrong: list[Pair]) -> str:
+        for one, two in combinations(wrong, 2):
+            if len(wrong) == 2 and self._fits(one, two) and self._fits(two, one):
+                same = f": both are {one.size} here" if one.size == two.size else ""
+                return f"axes {one.axis} and {two.axis} are swapped{same}"
+        return "; ".join(map(self._said, wrong))
+
+    def _fits(self, one: Pair, two: Pair) -> bool:
+        """Return whether one axis is what was expected of another."""
+        return one.size == two.expected and not self._is_another(one.symbol, two.dim)
+
+    def _said(self, pair: Pair) -> str:
+        if pair.size == pair.expected:
+            return f"axis {pair.axis} is {pair.symbol}, which is {pair.size} here, too"
+        is_now = _axis_text(pair.size, pair.symbol)
+        return f"axis {pair.axis} is {is_now}, not {self._text(pair.dim)}"
+
+
+def _sizes_of_code(trace: Trace) -> dict[str, int]:
+    """Return the sizes of a run of the user's own code, whole arguments of the constructor among them.
+
+    Rows have no word for an argument that always moves with another size.
+    """
+    init = (trace.spec or {}).get("init", {})
+    whole = {name: size for name, size in init.items() if type(size) is int}
+    return {**trace.sizes, **whole, **trace.sizes}
+
+
+def _axes(count: int) -> str:
+    return "1 axis" if count == 1 else f"{count} axes"
+
+
+def _axis_text(size: int, symbol: str | None) -> str:
+    return str(size) if symbol is None or symbol.isdecimal() else f"{symbol} {size}"
+
+
+def _row_text(row: TensorRecord) -> str:
+    shape = row.shape or ()
+    axes = row.axes or (None,) * len(shape)
+    return tuple_text(tuple(_axis_text(*axis) for axis in zip(shape, axes, strict=True)))

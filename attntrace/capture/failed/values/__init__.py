@@ -1,0 +1,1 @@
+"""What stood in the frames: read, or worked out on meta, and nothing of the author's is run."""

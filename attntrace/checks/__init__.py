@@ -1,0 +1,1 @@
+"""CHECK: find configs, run each, judge what came of it, and say it in one report."""

@@ -1,0 +1,72 @@
+"""A run beside its baseline: compared with it, or written as it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from attntrace.checks.baselines import Folder
+from attntrace.checks.options import Options, command
+from attntrace.checks.owners import key_of
+from attntrace.errors import AttntraceError
+from attntrace.record.difference import Difference
+from attntrace.record.outcomes import Status
+from attntrace.record.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What came of a run beside its baseline."""
+
+    status: Status
+    """passed, changed, missing, or refused: the baseline cannot be read or written."""
+    said: str = ""
+    """What is wrong and what to do; "" where nothing is."""
+    difference: Difference | None = None
+    wrote: Path | None = None
+
+
+def beside(name: str, after: Snapshot, options: Options) -> Beside | None:
+    """Compare a run of the config of that name with its baseline; None where there are none.
+
+    With `options.update` it is written where there is none or a damaged one, where the run is
+    another, and where it has no measured bytes of this device; otherwise the file is left as it
+    is, byte for byte.
+    """
+    if options.baselines is None:
+        return None
+    folder = Folder(options.baselines)
+    try:
+        key = key_of(name, folder.root)
+        before = folder.replaceable(key) if options.update else folder.read(key)
+        found = before and _difference(before, after, options.tolerance)
+        if options.update and (found or _is_new(before, after)):
+            return Beside(status="passed", difference=found or None, wrote=folder.write(key, after))
+    except AttntraceError as error:
+        return Beside(status="refused", said=str(error))
+    if before is None:
+        said = f"there is no {folder.path(key)}; make it: {command([name], options)}"
+        return Beside(status="missing", said=said)
+    if not found:
+        return Beside(status="passed")
+    return Beside(
+        status="changed", said="\n".join(_lines(found, folder.path(key))), difference=found
+    )
+
+
+def _is_new(before: Snapshot | None, after: Snapshot) -> bool:
+    return before is None or not after.measured.keys() <= before.measured.keys()
+
+
+def _difference(before: Snapshot, after: Snapshot, tolerance: float) -> Difference:
+    from attntrace.analysis.difference import difference
+
+    return difference(before, after, tolerance=tolerance)
+
+
+def _lines(found: Difference, path: Path) -> Iterator[str]:
+    from attntrace.render.difference import difference_lines, difference_sentence
+
+    yield f"not as {path}: {difference_sentence(found)}"
+    yield from difference_lines(found)

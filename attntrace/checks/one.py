@@ -1,0 +1,151 @@
+"""One config from its file to its outcome."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from attntrace.checks.beside import Beside, beside
+from attntrace.checks.find import Checked
+from attntrace.checks.options import Options
+from attntrace.checks.untouched import untouched
+from attntrace.errors import AttntraceError, BuildError, ForwardError, Problem, SettingsError
+from attntrace.record.outcomes import EXIT_CODES, Outcome, Place, Status, Verdict
+
+if TYPE_CHECKING:
+    from attntrace import record
+    from attntrace.api import Trace
+    from attntrace.spec import Loaded, LoadedSubject
+
+RUNS, BASELINE = "runs", "baseline"
+_WORSE = tuple(EXIT_CODES)
+_PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)")
+_NO_GRAPH = "does not require grad and does not have a grad_fn"
+Judged = tuple[Verdict, Status]
+
+
+def check_one(checked: Checked, options: Options) -> Outcome:
+    """Run one config, judge what it expects, and compare it with its baseline or write that.
+
+    What the config or the user's own code gets wrong is the outcome's, and is not raised. What
+    that code prints goes to stderr, and what it sets in the process is put back.
+
+    The verdicts are "config.SETTING" of each setting that is wrong, else "runs", then "expect."
+    and "baseline" of a run.
+    """
+    start = perf_counter()
+    facts: record.Trace | None = None
+    found: Beside | None = None
+    with untouched(), redirect_stdout(sys.stderr):
+        try:
+            loaded = load(checked, options.device)
+            facts = run(loaded).facts
+        except AttntraceError as error:
+            judged = list(_refused(error, checked))
+        else:
+            judged = [(Verdict(contract=RUNS, holds=True), "passed"), *_expected(loaded, facts)]
+            found = _beside(checked, facts, options)
+    if found is not None:
+        judged.append((_verdict(BASELINE, found.said, checked), found.status))
+    return Outcome(
+        config=checked.name,
+        status=max((status for _, status in judged), key=_WORSE.index),
+        verdicts=tuple(verdict for verdict, _ in judged),
+        seconds=perf_counter() - start,
+        difference=found.difference if found else None,
+        rows=len(facts.tensors) if facts else None,
+        parameters=facts.parameters if facts else None,
+        wrote=str(found.wrote) if found and found.wrote else None,
+    )
+
+
+def load(checked: Checked, device: str | None = None) -> Loaded | LoadedSubject:
+    """Return the settings of a config; what of them means nothing is said on stderr.
+
+    Raises:
+        SettingsError: with every problem of the settings.
+
+    """
+    from attntrace.spec import asks_for_subject, load_subject
+    from attntrace.spec import load as load_spec
+
+    flags = {} if device is None else {"run.device": device}
+    if asks_for_subject(checked.name):
+        return load_subject(checked.name, flags=flags)
+    loaded = load_spec(checked.name, flags=flags)
+    for note in loaded.notes:
+        sys.stderr.write(f"attntrace: note: {checked.name}: {note}\n")
+    return loaded
+
+
+def run(loaded: Loaded | LoadedSubject) -> Trace:
+    """Return the run of a config, its axes derived; with a graph where the code runs backward.
+
+    Raises:
+        SettingsError: settings that do not fit the code, or a device that is not there.
+        TooLargeError: the device has less memory than the run is sure to need.
+        BuildError, ForwardError: it could not be built or run.
+
+    """
+    from attntrace import api
+
+    asked = loaded.spec.run
+    try:
+        return api.run(loaded.spec, axes=True)
+    except SettingsError as error:
+        raise loaded.placed(error) from None
+    except ForwardError as error:
+        if _NO_GRAPH not in error.brief or asked.grad:
+            raise
+    spec: Any = loaded.spec  # code that runs backward needs a graph, as attntrace run has it
+    return api.run(
+        spec.model_copy(update={"run": asked.model_copy(update={"grad": True})}), axes=True
+    )
+
+
+def _refused(error: AttntraceError, checked: Checked) -> Iterator[Judged]:
+    """Yield why there is no run: a verdict a problem of the settings, or one."""
+    if isinstance(error, SettingsError):
+        for problem in error.problems:
+            place = _place(problem, checked)
+            said = problem.message if place else str(problem)
+            contract = f"config.{problem.path}"
+            yield Verdict(contract=contract, holds=False, said=said, place=place), "refused"
+        return
+    brief, whole = error.brief, str(error)
+    said = brief if whole == brief else f"{brief}\n{whole}"
+    broken = isinstance(error, BuildError | ForwardError)
+    yield _verdict(RUNS, said, checked), "broken" if broken else "refused"
+
+
+def _place(problem: Problem, checked: Checked) -> Place | None:
+    """Return where in its file a problem is, None where it is not about that file."""
+    if checked.kind != "file":
+        return None
+    found = _PLACE.match(problem.where)
+    if found is None:
+        return Place(file=checked.name) if problem.where == checked.name else None
+    return Place(file=found["file"], line=int(found["line"]), column=int(found["column"]))
+
+
+def _verdict(contract: str, said: str, checked: Checked) -> Verdict:
+    """Return a verdict on a config as a whole, which holds where nothing is said."""
+    place = Place(file=checked.name) if said and checked.kind == "file" else None
+    return Verdict(contract=contract, holds=not said, said=said, place=place)
+
+
+def _expected(loaded: Loaded | LoadedSubject, facts: record.Trace) -> Iterator[Judged]:
+    from attntrace.analysis.contract import judged
+
+    for verdict in judged(loaded.expect, facts):
+        yield verdict, "passed" if verdict.holds else "failed"
+
+
+def _beside(checked: Checked, facts: record.Trace, options: Options) -> Beside | None:
+    from attntrace.analysis.snapshot import snapshot_of
+
+    return beside(checked.name, snapshot_of(facts), options)

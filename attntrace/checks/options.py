@@ -1,0 +1,40 @@
+"""What is asked of every config that is checked."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(".attntrace")
+TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is asked of every config."""
+
+    baselines: Path | None = FOLDER
+    """The folder of the baselines; None where there are none to compare with."""
+    update: bool = False
+    """Whether to write a baseline that is missing or another."""
+    tolerance: float = TOLERANCE
+    """The part by which a measured peak may differ."""
+    device: str | None = None
+    """Where to run; None for each config's own."""
+
+
+def command(arguments: Iterable[str], options: Options) -> str:
+    """Return the command that writes the baselines of these arguments, as a shell takes it."""
+    flags = ["--update"]
+    if options.baselines not in (None, FOLDER):
+        flags[:0] = ["--baselines", str(options.baselines)]
+    if options.tolerance != TOLERANCE:
+        flags[:0] = ["--tolerance", f"{options.tolerance:g}"]
+    if options.device is not None:
+        flags[:0] = ["--device", options.device]
+    given = list(arguments)
+    odd = any(text.startswith("-") for text in given)
+    words = [*flags, "--", *given] if odd else [*given, *flags]
+    return shlex.join(["attntrace", "check", *words])

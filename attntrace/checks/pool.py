@@ -1,0 +1,126 @@
+"""Many configs at once, each in a process that may die of it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from attntrace.checks.crew import FORKS, Crew
+from attntrace.checks.find import Checked
+from attntrace.checks.glance import Glance, glance
+from attntrace.checks.one import RUNS, check_one
+from attntrace.checks.options import Options
+from attntrace.checks.worker import SIGNAL
+from attntrace.record.outcomes import Outcome
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_KILLED = f"{SIGNAL} 9"
+GPUS = ("cuda", "mps")
+
+
+class WorkerError(Exception):
+    """A bug of ours in another process; the message is its traceback."""
+
+
+def outcomes(
+    checked: Sequence[Checked],
+    options: Options,
+    *,
+    jobs: int | None = None,
+    fail_fast: bool = False,
+    begun: Callable[[str], None] = lambda _: None,
+) -> Generator[Outcome]:
+    """Yield what came of each config, in the order given, as soon as the next is there.
+
+    `jobs` processes share the work, as many as there are cores where it is None, 1 where a GPU is
+    shared; with one the configs run in this process. `begun` is told the name of each config that
+    begins. With `fail_fast` what runs is ended at the first that did not pass: configs that were
+    not at their end then have no outcome. Close the iterator where it is left early.
+
+    Raises:
+        WorkerError: a bug of ours in a worker.
+
+    """
+    glances = {one: glance(one) for one in checked}
+    on_gpu = (options.device or "").startswith(GPUS) or any(g.on_gpu for g in glances.values())
+    count = min(jobs or (1 if on_gpu else cores()), len(checked))
+    if count <= 1:
+        found = _here(checked, options, begun)
+    else:
+        forks = FORKS and not on_gpu  # CUDA cannot begin in a copy of a process that has begun it
+        found = _in_crew(glances, Crew(options, forks=forks), count, begun)
+    yield from _in_order(checked, found, fail_fast=fail_fast)
+
+
+def cores() -> int:
+    """Return how many cores this process may use, at least 1."""
+    try:
+        mine = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        mine = os.cpu_count() or 1
+    try:
+        quota, period = _QUOTA.read_text(encoding="ascii").split()
+        return max(1, min(mine, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no container, or "max"
+        return mine
+
+
+def _in_order(
+    checked: Sequence[Checked], found: Generator[tuple[Checked, Outcome]], *, fail_fast: bool
+) -> Generator[Outcome]:
+    """Yield outcomes in the order of the configs, each as soon as those before it are there."""
+    waiting, there = deque(checked), dict[Checked, Outcome]()
+    with closing(found):
+        for one, outcome in found:
+            there[one] = outcome
+            if fail_fast and outcome.exit_code:
+                break
+            while waiting and waiting[0] in there:
+                yield there[waiting.popleft()]
+    yield from (there[one] for one in waiting if one in there)
+
+
+def _here(
+    checked: Sequence[Checked], options: Options, begun: Callable[[str], None]
+) -> Generator[tuple[Checked, Outcome]]:
+    for one in checked:
+        begun(one.name)
+        yield one, check_one(one, options)
+
+
+def _in_crew(
+    glances: dict[Checked, Glance], crew: Crew, jobs: int, begun: Callable[[str], None]
+) -> Generator[tuple[Checked, Outcome]]:
+    """Yield each outcome as it comes, of configs that were begun with those that may take longest.
+
+    What had too little memory beside others runs again by itself, when nothing else is left.
+    """
+    waiting = deque(sorted(glances, key=lambda one: -glances[one].layers))
+    alone = deque[Checked]()
+    with crew:
+        while waiting or alone or crew.busy:
+            while crew.busy < jobs and waiting:
+                begun(waiting[0].name)
+                crew.give(waiting.popleft())
+            if not crew.busy:
+                crew.give(alone.popleft())
+            beside = crew.busy > 1
+            for one, answer in crew.answers():
+                if glances[one].is_own and crew.forks:
+                    crew.dismiss()
+                if answer.outcome is None:
+                    raise WorkerError(f"{one.name}:\n{answer.bug}")
+                if beside and _lacked_memory(answer.outcome):
+                    alone.append(one)
+                else:
+                    yield one, answer.outcome
+
+
+def _lacked_memory(outcome: Outcome) -> bool:
+    """Whether a config was refused for its size, or the system ended it, as it does for that."""
+    failed = [one for one in outcome.verdicts if one.contract == RUNS and not one.holds]
+    return any(outcome.status == "refused" or _KILLED in one.said for one in failed)

@@ -1,0 +1,67 @@
+"""A module that is not as it was, on one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from attntrace.record.difference import ModuleChange, RowChange
+from attntrace.render.difference.figures import more
+from attntrace.render.difference.names import counted, module_name, module_renamed
+from attntrace.render.difference.rows import MARKS
+
+
+def module_line(change: ModuleChange, rows: Sequence[RowChange]) -> str:
+    """Return "! module attention.qkv Linear: parameters 9,600 -> 9,408 (192 less)".
+
+    `rows` are all that changed: those that came or went with the module are counted.
+    """
+    name = module_renamed(change) if change.what == "renamed" else module_name(change)
+    module = change.after or change.before
+    assert module is not None, "a change is of a module"
+    said = module_details(change, rows)
+    types = {module.type for module in (change.before, change.after) if module is not None}
+    words = " ".join(
+        filter(None, (MARKS[change.what], "module", name, module.type if len(types) == 1 else ""))
+    )
+    return f"{words}{': ' if said else ''}{said}"
+
+
+def module_details(change: ModuleChange, rows: Sequence[RowChange]) -> str:
+    """Return what came or went with a module, or what of it changed; "" of a new name alone."""
+    if change.before is None or change.after is None:
+        return ", ".join(filter(None, _whole(change, rows)))
+    return ", ".join(filter(None, _changes(change)))
+
+
+def _whole(change: ModuleChange, rows: Sequence[RowChange]) -> Iterator[str]:
+    module = change.after or change.before
+    assert module is not None, "a change is of a module"
+    inside = (
+        any(f"{place}.".startswith(f"{path}.") for path in change.places)
+        for row in rows
+        if row.implied and row.what == change.what
+        for place in row.places
+    )
+    found = sum(inside)
+    yield counted(found, "row") if found else ""
+    yield f"parameters {module.parameters:,}{_each(change)}" if module.parameters else ""
+    yield f"called {max(change.calls):,} times" if max(change.calls) > 1 else ""
+
+
+def _changes(change: ModuleChange) -> Iterator[str]:
+    before, after = change.before, change.after
+    assert before is not None, "it was there"
+    assert after is not None, "it still is"
+    if change.moved:
+        yield "at another place in the order"
+    if before.type != after.type:
+        yield f"type {before.type} -> {after.type}"
+    if change.calls[0] != change.calls[1]:
+        yield f"called {change.calls[0]:,} -> {change.calls[1]:,} times"
+    if before.parameters != after.parameters:
+        numbers = more(before.parameters, after.parameters)
+        yield f"parameters {before.parameters:,} -> {after.parameters:,} ({numbers}){_each(change)}"
+
+
+def _each(change: ModuleChange) -> str:
+    return " each" if len(change.places) > 1 else ""

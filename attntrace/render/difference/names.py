@@ -1,0 +1,87 @@
+"""What rows and modules are called in a difference, many places in short: "layers.0-31.norm x32"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import count, groupby
+from math import prod
+
+from attntrace.analysis.nesting import last_part
+from attntrace.record.difference import ModuleChange, RowChange
+
+_NUMBER = re.compile(r"(\d+)")
+_MOST = 3
+"""Ranges of numbers that are written before the others are left out."""
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Return "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
+
+
+def counted(number: int, word: str) -> str:
+    """Return "1 row", "2 rows"."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def row_name(change: RowChange) -> str:
+    """Return what a row is called now, or was, in all its places: "layers.0-31.attend.k x32"."""
+    row = change.after or change.before
+    assert row is not None, "a change is of a row"
+    return _joined(change.places, row.name) + _times(change.places)
+
+
+def row_renamed(change: RowChange) -> str:
+    """Return the old and the new name of a row: "layers.0-31.attend.q -> query x32"."""
+    before, after = change.before, change.after
+    assert before is not None, "what was renamed had a name"
+    assert after is not None, "what was renamed has one"
+    were = change.were or change.places
+    now = after.name if were == change.places else _joined(change.places, after.name)
+    return f"{_joined(were, before.name)} -> {now}{_times(change.places)}"
+
+
+def module_name(change: ModuleChange) -> str:
+    """Return the path of a module in all its places; "" for the outermost."""
+    return places_text(change.places) + _times(change.places)
+
+
+def module_renamed(change: ModuleChange) -> str:
+    """Return the old and the new path of a module: "layers.0-2.attn -> attention x3"."""
+    was, now = places_text(change.were or change.places), places_text(change.places)
+    same = was.rpartition(".")[0] == now.rpartition(".")[0]
+    return f"{was} -> {last_part(now) if same else now}{_times(change.places)}"
+
+
+def places_text(places: Sequence[str]) -> str:
+    """Return paths that differ in numbers as one, "layers.0-31.norm"; the first if that cannot be."""
+    paths = list(dict.fromkeys(places))
+    parts = [_NUMBER.split(path) for path in paths]
+    numbers = [sorted({int(path[at]) for path in parts}) for at in range(1, len(parts[0]), 2)]
+    if prod(map(len, numbers)) != len(paths):
+        return f"{paths[0]} and others"
+    words = iter(map(_ranges, numbers))
+    return "".join(next(words) if at % 2 else text for at, text in enumerate(parts[0]))
+
+
+def _joined(places: Sequence[str], name: str) -> str:
+    said = " ".join(name.split())
+    place = places_text(places)
+    return f"{place}.{said}" if place else said
+
+
+def _times(places: Sequence[str]) -> str:
+    return f" x{len(places):,}" if len(places) > 1 else ""
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Return "0-31", "0-2,5", and of many ranges the first ones and the last number."""
+    runs = []
+    steps = count()
+    for _, run in groupby(numbers, key=lambda number: number - next(steps)):
+        first, *others = run
+        runs.append(f"{first}-{others[-1]}" if others else str(first))
+    if len(runs) > _MOST:
+        runs[_MOST - 1 : -1] = [".."]
+    return ",".join(runs)

@@ -1,0 +1,74 @@
+"""The report for people: a line a config, and below it what is wrong, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attntrace.record.outcomes import Outcome, Report, Verdict
+from attntrace.render.report.breaches import counted, lines_of, plain
+
+WORDS = {"passed": "ok"}
+"""Statuses that are called otherwise here."""
+WHOLE = ("runs", "baseline")
+"""Contracts that no line of a config asks for."""
+_WIDTH = 8
+
+
+def to_human(report: Report) -> str:
+    """Return the whole report, as `attntrace check` prints it bit by bit."""
+    width = max((len(plain(outcome.config)) for outcome in report.outcomes), default=0)
+    lines = [line for outcome in report.outcomes for line in outcome_lines(outcome, width)]
+    return "".join(f"{line}\n" for line in (*lines, *summary_lines(report)))
+
+
+def outcome_lines(outcome: Outcome, width: int) -> list[str]:
+    """Return the line of a config, its name as wide as the widest, then each thing that is wrong."""
+    word = WORDS.get(outcome.status, outcome.status)
+    facts = ", ".join(_facts(outcome))
+    head = f"{word:{_WIDTH}} {plain(outcome.config):{width}}  "
+    lines = [f"{head}{facts}{'  ' if facts else ''}{outcome.seconds:.1f} s"]
+    for verdict in outcome.verdicts:
+        if not verdict.holds:
+            lines += [f"    {line}" for line in verdict_lines(verdict)]
+    return lines
+
+
+def summary_lines(report: Report) -> list[str]:
+    """Return what came of all configs, how long it took, and what to do next."""
+    count = len(report.outcomes)
+    ran = f"{count} config{'' if count == 1 else 's'} in {report.seconds:.1f} s"
+    lines = [f"{ran}: {', '.join(counted(report))}"]
+    found = {outcome.status for outcome in report.outcomes}
+    if found & {"changed", "missing"} and report.command:
+        kinds = [word for word in ("changed", "missing") if word in found]
+        lines.append(f"to accept what is {' or '.join(kinds)}: {report.command}")
+    return lines
+
+
+def _facts(outcome: Outcome) -> Iterator[str]:
+    """Yield what is known of a run: rows, parameters, expectations, its baseline."""
+    if outcome.rows is None or outcome.parameters is None:
+        return
+    yield _count(outcome.rows, "row")
+    yield _count(outcome.parameters, "parameter")
+    expected = [one for one in outcome.verdicts if one.contract.startswith("expect.")]
+    if expected:
+        held = sum(one.holds for one in expected)
+        of = "" if held == len(expected) else f"{held} of "
+        yield f"{of}{_count(len(expected), 'expectation')}"
+    for verdict in outcome.verdicts:
+        if verdict.contract == "baseline" and verdict.holds:
+            yield f"wrote {plain(outcome.wrote)}" if outcome.wrote else "baseline same"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def verdict_lines(verdict: Verdict) -> Iterator[str]:
+    """Yield what does not hold, the first line with its place where it is not the whole config's."""
+    place = None if verdict.contract in WHOLE else verdict.place
+    where = f"{place.file}:{place.line}:{place.column}: " if place else ""
+    first, *rest = lines_of(verdict.said) or [f"{verdict.contract} does not hold"]
+    yield f"{plain(where)}{first}"
+    yield from (f"  {line}" if line else "" for line in rest)

@@ -1,0 +1,218 @@
+"""Many configs in several processes: order, death, isolation, and where it ends early."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from attntrace.checks import crew as crews
+from attntrace.checks import pool
+from attntrace.checks.crew import Crew
+from attntrace.checks.find import find
+from attntrace.checks.options import Options
+from attntrace.checks.pool import WorkerError, cores, outcomes
+from attntrace.record.outcomes import Outcome, Verdict
+from tests.checks.small import BLOCK, DEEP, OWN, code
+
+RUN_ONLY = Options(baselines=None)
+SLEEPS = code("import time; time.sleep(60)")
+
+
+def run(*names, jobs=2, **more):
+    """Return the outcomes of some configs by name, in the order they came."""
+    found = outcomes(find(names), RUN_ONLY, jobs=jobs, **more)
+    return {one.config: one for one in found}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _warm():
+    """Import here once what each new process would."""
+    crews.warm_meta()
+
+
+def test_outcomes_come_in_the_order_found(write):
+    """What may take longest begins first, and still the outcomes are in the order of the configs."""
+    write({"a.yaml": BLOCK, "b.yaml": BLOCK, "c.yaml": DEEP})
+    begun = []
+    came = run("a.yaml", "b.yaml", "c.yaml", begun=begun.append)
+    assert list(came) == ["a.yaml", "b.yaml", "c.yaml"]
+    assert begun == ["c.yaml", "a.yaml", "b.yaml"]
+    assert {one.status for one in came.values()} == {"passed"}
+
+
+def test_processes_and_this_one_say_the_same(write):
+    """One process or two: the same outcomes but for their seconds."""
+    files = {"a.yaml": BLOCK, "b.yaml": "hedas: 2\n", "c.yaml": OWN, "d.yaml": "heads: ["}
+    write({**files, "block.py": code(in_forward="self.one(x[:, 1:])")})
+    one, two = (
+        [
+            (o.config, o.status, o.verdicts, o.rows, o.parameters)
+            for o in run(".", jobs=jobs).values()
+        ]
+        for jobs in (1, 2)
+    )
+    assert one == two
+    assert [status for _, status, *_ in one] == ["passed", "refused", "broken", "refused"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "died with signal 11 (SIGSEGV)"),
+        ("import os; os.kill(os.getpid(), 9)", "died with signal 9 (SIGKILL)"),
+        ("import os; os._exit(0)", "ended itself with code 0"),
+    ],
+    ids=["segfault", "killed", "exit"],
+)
+def test_a_process_that_dies_is_the_outcome_of_its_config(write, line, said, capfd):
+    """The configs before and after it have their own outcomes, from new processes."""
+    write({"b.yaml": OWN, "block.py": code(line), "a.yaml": BLOCK, "c.yaml": BLOCK})
+    came = run("a.yaml", "b.yaml", "c.yaml")
+    assert [one.status for one in came.values()] == ["passed", "broken", "passed"]
+    (verdict,) = came["b.yaml"].verdicts
+    assert (verdict.contract, verdict.said) == ("runs", f"the process that ran it {said}")
+    assert (came["b.yaml"].rows, came["b.yaml"].exit_code) == (None, 3)
+
+
+def test_a_process_whose_child_lives_on_is_seen_to_die(write, monkeypatch):
+    """A copy of the process that the user's code leaves holds its pipe open, and is ended."""
+    monkeypatch.setattr(crews, "OFTEN", 0.05)
+    fork = "import os, time; pid = os.fork(); pid or time.sleep(60)"
+    note = "open('pid', 'w').write(str(pid)); os._exit(5)"
+    folder = write({"b.yaml": OWN, "block.py": code(f"{fork}; {note}"), "a.yaml": BLOCK})
+    came = run("a.yaml", "b.yaml")
+    assert came["b.yaml"].verdicts[0].said == "the process that ran it ended itself with code 5"
+    wait_until(lambda: not is_running(int((folder / "pid").read_text())))
+
+
+def test_nothing_passes_from_one_config_to_the_next(write):
+    """Two folders with a model.py and a helper each; what code sets for all, others do not see."""
+    sets = "torch.set_default_dtype(torch.float64); torch.nn.functional.gelu = None"
+    own = "target: model.py:Block\ninit: {width: 3}\ninputs: {x: [2, 3]}\n"
+    files = {}
+    for folder, rows in (("a", 3), ("b", 4)):
+        files[f"{folder}/x.yaml"] = own
+        files[f"{folder}/helper.py"] = f"TIMES = {rows}"
+        more = f"from helper import TIMES; {sets}"
+        files[f"{folder}/model.py"] = code(more, "x = x if TIMES == 3 else x + 1")
+    write({**files, "c.yaml": DEEP})
+    came = run(".")
+    assert [one.status for one in came.values()] == ["passed"] * 3
+    assert [one.rows for one in came.values()][:2] == [2, 3]
+    here = {one.config: one.rows for one in outcomes(find(["c.yaml"]), RUN_ONLY)}
+    assert came["c.yaml"].rows == here["c.yaml"]
+
+
+def test_fail_fast_ends_what_runs_and_leaves_the_rest(write):
+    """The first that does not pass ends a config that would run for a minute."""
+    write({"a.yaml": OWN, "block.py": SLEEPS, "b.yaml": "heads: 3\n", "c.yaml": BLOCK})
+    start = time.monotonic()
+    came = run("a.yaml", "b.yaml", "c.yaml", fail_fast=True)
+    assert time.monotonic() - start < 30
+    assert {name: one.status for name, one in came.items()} == {"b.yaml": "refused"}
+
+
+def test_fail_fast_in_one_process(write):
+    """The same where configs run one after another."""
+    write({"a.yaml": BLOCK, "b.yaml": "heads: 3\n", "c.yaml": BLOCK})
+    assert list(run(".", jobs=1, fail_fast=True)) == ["a.yaml", "b.yaml"]
+
+
+def test_leaving_early_ends_the_processes(write):
+    """Closing the iterator ends a config that would run for a minute, and what it has begun."""
+    began = "import os, subprocess; one = subprocess.Popen(['sleep', '60'])"
+    note = "open('pids', 'w').write(f'{os.getpid()} {one.pid}')"
+    folder = write({"a.yaml": BLOCK, "b.yaml": OWN, "block.py": code(f"{began}; {note}") + SLEEPS})
+    found = outcomes(find(["a.yaml", "b.yaml"]), RUN_ONLY, jobs=2)
+    assert next(found).config == "a.yaml"
+    wait_until((folder / "pids").exists)
+    wait_until(lambda: (folder / "pids").read_text().count(" "))
+    found.close()
+    pids = [int(text) for text in (folder / "pids").read_text().split()]
+    wait_until(lambda: not any(is_running(pid) for pid in pids))
+
+
+def test_a_bug_of_ours_ends_it_with_its_traceback(write, monkeypatch):
+    """What escapes a worker is raised here, with where it was and the config's name."""
+
+    def broken(_checked, _options):
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr("attntrace.checks.worker.check_one", broken)
+    write({"a.yaml": BLOCK, "b.yaml": BLOCK})
+    with pytest.raises(
+        WorkerError, match=r"(?s)^[ab]\.yaml:\nTraceback.*ZeroDivisionError: of ours"
+    ):
+        run(".")
+
+
+def test_what_lacked_memory_runs_again_alone(write, monkeypatch):
+    """A config that is refused for its size beside another has the outcome that it has alone."""
+
+    second = Path("second")
+
+    def crowded(checked, _options):
+        beside = any(Path("running").iterdir())
+        mark = Path("running", checked.name)
+        mark.touch()
+        while not beside and not second.exists():
+            time.sleep(0.01)
+        second.touch()
+        mark.unlink()
+        verdict = Verdict(contract="runs", holds=not beside, said="too large" if beside else "")
+        status = "refused" if beside else "passed"
+        return Outcome(config=checked.name, status=status, verdicts=(verdict,), seconds=0.0)
+
+    monkeypatch.setattr("attntrace.checks.worker.check_one", crowded)
+    folder = write({"a.yaml": BLOCK, "b.yaml": BLOCK})
+    (folder / "running").mkdir()
+    assert [one.status for one in run(".").values()] == ["passed", "passed"]
+    assert second.exists()
+
+
+def test_a_process_that_is_no_copy(write):
+    """Where processes cannot be copied a new one is begun, and says the same."""
+    write({"a.yaml": BLOCK})
+    (checked,) = find(["a.yaml"])
+    came = []
+    with Crew(RUN_ONLY, forks=False) as crew:
+        crew.give(checked)
+        while not came:
+            came += crew.answers()
+    ((of, answer),) = came
+    assert (of, answer.outcome.status, answer.outcome.rows) == (checked, "passed", 18)
+
+
+def test_jobs_by_default(monkeypatch, tmp_path, write):
+    """As many as cores or as a container may use; one where a GPU would be shared."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    quota = tmp_path / "cpu.max"
+    monkeypatch.setattr(pool, "_QUOTA", quota)
+    assert cores() == 8
+    for text, count in (("150000 100000", 2), ("max 100000", 8), ("1000 100000", 1)):
+        quota.write_text(text)
+        assert cores() == count
+    monkeypatch.setattr(pool, "Crew", None)  # several would fail
+    write({"a.yaml": "run: {device: cuda}\n", "b.yaml": BLOCK})
+    came = run("a.yaml", "b.yaml", jobs=None)
+    assert came["b.yaml"].status == "passed"
+
+
+def is_running(pid):
+    """Whether a process is there and no mere entry of one that has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until(holds):
+    """Wait for something to become true, at most twenty seconds."""
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
