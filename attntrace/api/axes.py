@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from attntrace.analysis.axes import Derived, Deriver
@@ -19,10 +18,11 @@ if TYPE_CHECKING:
     from attntrace.spec.probes import Knobs
     from attntrace.subjects import Resizable
 
-SECONDS = 20.0
-"""For all probes of code of the user's own."""
+MOST_ROWS = 200_000
+"""Of all probes of code of the user's own, some 20 s. A count, and no time, so that a run has the
+same axes on every machine."""
 TOO_LONG = (
-    f"trying other sizes was stopped after {SECONDS:.0f} s: axes not known by then are numbers"
+    f"trying other sizes was stopped after {MOST_ROWS:,} rows: axes not known by then are numbers"
 )
 NO_COPY = "axes are numbers: a copy of the model could not be made"
 Naming = Callable[[Sketch], Derived]
@@ -37,7 +37,7 @@ def block_naming(spec: Spec) -> Naming:
 def code_naming(prepared: Callable[[], Resizable]) -> Naming:
     """Return what finds the axes of code of the user's own, which is copied at once.
 
-    No probe is begun after `SECONDS`.
+    No probe is begun after `MOST_ROWS`.
     """
     try:
         code = prepared()
@@ -46,16 +46,19 @@ def code_naming(prepared: Callable[[], Resizable]) -> Naming:
         return lambda _: Derived(notes=(said,))
 
     def naming(base: Sketch) -> Derived:
-        end, late = monotonic() + SECONDS, []
+        rows, refused = 0, False
 
         def run(values: Mapping[str, int], most: int) -> Sketch | None:
-            if monotonic() < end:
-                return code.run(values, most)
-            late.append(values)
-            return None
+            nonlocal rows, refused
+            if rows > MOST_ROWS:
+                refused = True
+                return None
+            found = code.run(values, most)
+            rows += len(found.strokes) if found else len(base.strokes)
+            return found
 
         derived = axes_of_code(base, code.sizes, run)
-        return replace(derived, notes=(*derived.notes, TOO_LONG)) if late else derived
+        return replace(derived, notes=(*derived.notes, TOO_LONG)) if refused else derived
 
     return naming
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attntrace.checks.beside import Beside, beside
 from attntrace.checks.find import Checked
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 RUNS, BASELINE = "runs", "baseline"
 _WORSE = tuple(EXIT_CODES)
 _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)")
-_NO_GRAPH = "does not require grad and does not have a grad_fn"
 Judged = tuple[Verdict, Status]
 
 
@@ -91,20 +90,12 @@ def run(loaded: Loaded | LoadedSubject) -> Trace:
         BuildError, ForwardError: it could not be built or run.
 
     """
-    from attntrace import api
+    from attntrace.api.graph import run_with_graph
 
-    asked = loaded.spec.run
     try:
-        return api.run(loaded.spec, axes=True)
+        return run_with_graph(loaded.spec, lambda _: None, measure=False, axes=True)
     except SettingsError as error:
         raise loaded.placed(error) from None
-    except ForwardError as error:
-        if _NO_GRAPH not in error.brief or asked.grad:
-            raise
-    spec: Any = loaded.spec  # code that runs backward needs a graph, as attntrace run has it
-    return api.run(
-        spec.model_copy(update={"run": asked.model_copy(update={"grad": True})}), axes=True
-    )
 
 
 def _refused(error: AttntraceError, checked: Checked) -> Iterator[Judged]:

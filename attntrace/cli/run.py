@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -19,7 +18,7 @@ from attntrace.cli.output import deliver
 from attntrace.cli.request import Given, with_settings
 from attntrace.cli.subject import asked_for
 from attntrace.cli.view import aside, check_patterns, view_from
-from attntrace.errors import AttntraceError, ForwardError, Problem, SettingsError
+from attntrace.errors import ForwardError, Problem, SettingsError
 
 if TYPE_CHECKING:
     from attntrace.api import Trace
@@ -64,8 +63,6 @@ def run_command(
             raise typer.Exit(OVER)
 
 
-_NO_GRAPH = "does not require grad and does not have a grad_fn"
-_LEAF = "leaf Variable that requires grad"
 
 
 def _shown(loaded: Loaded | LoadedSubject) -> str:
@@ -115,13 +112,8 @@ def _run(asked: _Asked) -> bool:
     try:
         trace = _trace(asked)
     except ForwardError as error:
-        if _NO_GRAPH in error.brief and not loaded.spec.run.grad:
-            _say_grad("runs backward")
-            return _run(_with_grad(asked))
         _show(error.trace, asked)
         raise
-    if not loaded.spec.run.grad and _writes_parameters(trace):
-        _refuse_leaf(_with_grad(asked))
     if asked.format != "json":
         check_patterns(trace.facts, asked.view)
     judged = None if budget is None else verdict(loaded, trace.facts, budget)
@@ -130,48 +122,18 @@ def _run(asked: _Asked) -> bool:
 
 
 def _trace(asked: _Asked) -> Trace:
-    from attntrace import api
+    from attntrace.api.graph import run_with_graph
 
-    loaded = asked.loaded
+    loaded, axes = asked.loaded, asked.view.axes != "numbers"
     try:
         with redirect_stdout(sys.stderr):  # what code of the user's own prints is no result
-            return api.run(loaded.spec, measure=asked.measure, axes=asked.view.axes != "numbers")
+            return run_with_graph(loaded.spec, _note, measure=asked.measure, axes=axes)
     except SettingsError as error:
         raise loaded.placed(error) from None
 
 
-def _with_grad(asked: _Asked) -> _Asked:
-    loaded: Any = asked.loaded
-    run = loaded.spec.run.model_copy(update={"grad": True})
-    return replace(asked, loaded=replace(loaded, spec=loaded.spec.model_copy(update={"run": run})))
-
-
-def _say_grad(does: str) -> None:
-    typer.echo(f"attntrace: note: code that {does} is run with --grad", err=True)
-
-
-def _writes_parameters(trace: Trace) -> bool:
-    owned = {one.id for one in trace.facts.storages if one.owner == "parameter"}
-    rows = trace.facts.tensors
-    return any(one.origin == "in place" and one.storage_id in owned for one in rows)
-
-
-def _refuse_leaf(asked: _Asked) -> None:
-    """Show and raise what torch says of the same with a graph, as wherever the model trains.
-
-    It refuses to write into a parameter there, but not under a `no_grad` of the code's own, which
-    a run without a graph cannot tell apart.
-    """
-    try:
-        with redirect_stderr(StringIO()):  # what it prints was printed once
-            _trace(asked)
-    except ForwardError as error:
-        if _LEAF in error.brief:
-            _say_grad("writes into a parameter")
-            _show(error.trace, asked)
-            raise
-    except AttntraceError:  # it could not be tried: the run without a graph stands
-        pass
+def _note(said: str) -> None:
+    typer.echo(f"attntrace: note: {said}", err=True)
 
 
 def _show(trace: Trace, asked: _Asked, judged: Verdict | None = None) -> None:

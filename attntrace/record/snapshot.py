@@ -15,6 +15,7 @@ class SnapshotRow:
     """The module whose forward was running, "" for the outermost."""
     name: str
     op: str
+    """The call as it stands in the code; of every gradient "gradient"."""
     kind: Kind
     phase: Phase
     shape: Shape | None

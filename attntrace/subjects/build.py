@@ -19,7 +19,7 @@ from attntrace.subjects.find import found
 from attntrace.subjects.hugging_face import recipe
 from attntrace.subjects.inputs import arguments, floating_of
 from attntrace.subjects.make import Made, make
-from attntrace.subjects.memoryless import InTime, OnlyNumbers, unshared
+from attntrace.subjects.memoryless import Briefly, OnlyNumbers, unshared
 from attntrace.subjects.place import placed
 from attntrace.subjects.resized import Resizable, of_subject
 
@@ -62,7 +62,7 @@ def opened(subject: Subject) -> Iterator[Ready]:
         twin = value
 
         def rebuild(changed: Subject) -> Call:
-            with InTime():
+            with Briefly():
                 built = _built(unshared(twin), changed, allocates=False)
             again = placed(built, changed)
             more = arguments(again, changed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 import torch
@@ -13,8 +12,9 @@ from torch.overrides import TorchFunctionMode
 from attntrace.capture.shortcuts import Uninitialized
 from attntrace.capture.twin import on_meta
 
-SECONDS = 3.0
-"""For a build with other sizes: a number may say how many layers there are."""
+MOST_CALLS = 100_000
+"""Of torch's in a build with other sizes, a second or two: a number may say how many layers there
+are. A count, and no time, so that it ends alike on every machine."""
 
 _LARGE: frozenset[Any] = frozenset(
     {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye}
@@ -40,17 +40,18 @@ class OnlyNumbers(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class InTime(Uninitialized):
-    """Fills nothing, and raises TimeoutError from the first call of torch's after `SECONDS`."""
+class Briefly(Uninitialized):
+    """Fills nothing, and raises RuntimeError from a call of torch's after `MOST_CALLS`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.end = monotonic() + SECONDS
+        self.calls = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run a call, if there is time."""
-        if monotonic() > self.end:
-            raise TimeoutError
+        """Run a call, if there were not too many."""
+        self.calls += 1
+        if self.calls > MOST_CALLS:
+            raise RuntimeError(f"more than {MOST_CALLS:,} calls of torch's")
         return super().__torch_function__(func, types, args, kwargs)
 
 

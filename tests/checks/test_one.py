@@ -321,6 +321,6 @@ def test_the_worst_is_the_status(write):
 def test_a_bug_of_ours_is_raised(write, monkeypatch):
     """What is none of our errors is not the config's fault."""
     write({"a.yaml": BLOCK})
-    monkeypatch.setattr("attntrace.api.run", lambda *_args, **_named: 1 // 0)
+    monkeypatch.setattr("attntrace.api.graph.run", lambda *_args, **_named: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         check("a.yaml")

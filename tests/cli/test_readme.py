@@ -10,7 +10,7 @@ import pytest
 
 TEXT = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(
-    r"```text\n\$ attntrace ((?:run|compare|max) [^\n]*)\n(.*?)```", TEXT, re.DOTALL
+    r"```text\n\$ attntrace ((?:run|diff|compare|max) [^\n]*)\n(.*?)```", TEXT, re.DOTALL
 )
 FILES = re.findall(r"```python\n(# (\w+\.py)\n.*?)```", TEXT, re.DOTALL)
 """Code that the README shows under the name of a file."""
@@ -25,10 +25,8 @@ def portable(text):
 def test_there_are_such_blocks():
     """These commands are shown with their output, so that the test below shows something."""
     assert [command.split()[0] for command, _ in BLOCKS] == [
-        "run",
-        "run",
-        "run",
-        "run",
+        *["run"] * 4,
+        "diff",
         "run",
         "compare",
         "max",
@@ -43,7 +41,8 @@ def test_the_readme_shows_real_output(command, output, invoke, tmp_path, monkeyp
         (tmp_path / name).write_text(code)
     ended = invoke(*command.split())
     failed = re.search(r"^\w+ failed ", output, re.MULTILINE)
-    assert (ended.code, bool(ended.err)) == ((3, True) if failed else (0, False))
+    fine = 1 if command.startswith("diff") else 0  # two runs that are not the same
+    assert (ended.code, bool(ended.err)) == ((3, True) if failed else (fine, False))
     parts = portable(output).split("...\n")
     pattern = r"(?:.*\n)+?".join(map(re.escape, parts))
     assert re.fullmatch(pattern, portable(ended.out))
