@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from attntrace.record.outcomes import BASELINE, RUNS
+
 if TYPE_CHECKING:
     from attntrace import Trace
     from attntrace.checks.options import Options
     from attntrace.record.outcomes import Outcome
 
 YAML = ("*.yaml", "*.yml")
-RUNS, BASELINE = "runs", "baseline"
 WROTE = "attntrace_wrote"
 """The property of a report under which a baseline that was written reaches the last lines."""
 
@@ -95,7 +96,7 @@ class ConfigFile(pytest.File):
 
     @cached_property
     def outcome(self) -> Outcome:
-        """What came of it; whichever item asks first runs it."""
+        """What came of the config, which runs when the first item asks."""
         from attntrace.checks.find import Checked
         from attntrace.checks.one import check_one
 
@@ -116,15 +117,14 @@ class Contract(pytest.Item):
             pytest.fail("\n".join(wrong), pytrace=False)
 
     def _wrong(self) -> Iterator[str]:
-        """Yield what does not hold; with the run goes what nobody foresaw when collecting."""
+        """Yield what does not hold. "runs" also has what no item was collected for."""
         from attntrace.render.report.human import verdict_lines
 
-        every, foreseen = self.parent.outcome.verdicts, {*self.parent.contracts} - {RUNS}
+        every, items = self.parent.outcome.verdicts, self.parent.contracts
         mine = [
             verdict
             for verdict in every
-            if verdict.contract == self.name
-            or (self.name == RUNS and verdict.contract not in foreseen)
+            if self.name == (verdict.contract if verdict.contract in items else RUNS)
         ]
         for verdict in mine:
             yield from () if verdict.holds else verdict_lines(verdict)

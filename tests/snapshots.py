@@ -19,9 +19,10 @@ def row(path="", name="x", op="linear", **changes):
     return made if "nbytes" in changes else replace(made, nbytes=4 * prod(made.shape or ()))
 
 
-def module(path="", type="Linear", parameters=0):
-    """Return one call of a module."""
-    return SnapshotModule(path=path, type=type, parameters=parameters)
+def module(path="", type="Linear", parameters=0, **own):
+    """Return one call of a module, with parameters of its own by name."""
+    own = tuple(sorted(own.items()))
+    return SnapshotModule(path=path, type=type, parameters=parameters, own=own)
 
 
 def snapshot(rows=(), modules=None, **changes):
@@ -52,12 +53,18 @@ def random_row(random, paths):
     )
 
 
+def random_module(random, path):
+    """Return a module with up to three parameters of its own, in few forms."""
+    forms = ["float32[4]", "float32[4, 100]", "float32[100, 4]", "bfloat16[4]"]
+    names = random.sample(["weight", "bias", "scale"], random.randint(0, 3))
+    own = {name: random.choice(forms) for name in names}
+    return module(path, random.choice(["Linear", "Norm"]), random.randint(0, 3), **own)
+
+
 def random_snapshot(random):
     """Return a run of a few modules, entered again and again, with a few rows."""
     paths = ["", *random.sample(PATHS, random.randint(0, 6))]
-    modules = [
-        module(path, random.choice(["Linear", "Norm"]), random.randint(0, 3)) for path in paths
-    ]
+    modules = [random_module(random, path) for path in paths]
     return snapshot(
         [random_row(random, paths) for _ in range(random.randint(0, 10))],
         [*modules, *random.choices(modules, k=random.randint(0, 3))],
@@ -96,6 +103,10 @@ def edited(random, run):
         new = [random_row(random, [of.path for of in old] or [""])]
         named = [replace(of, name="other") for of in old]
         rows[at : at + 1] = random.choice([[], old + old, new, old + new, named])
+    if random.random() < 0.3:
+        old = random.choice(modules)
+        new = replace(old, own=random_module(random, old.path).own)
+        modules = [new if of.path == old.path else of for of in modules]
     numbers = random.choice([{}, {}, _numbers(random)])
     return replace(run, rows=tuple(rows), modules=tuple(modules), **numbers)
 

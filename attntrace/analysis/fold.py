@@ -72,7 +72,8 @@ class _Search:
                 self.ends.setdefault(module.path, []).append(max(module.outputs))
                 self.returned.setdefault(module.path, set()).update(module.outputs)
             for path in self.chain(module.path):
-                inside = (module.path[len(path) :], module.type, module.parameters, module.note)
+                parameters = module.parameters, *module.own.items()
+                inside = (module.path[len(path) :], module.type, parameters, module.note)
                 below.setdefault(path, []).append(inside)
         self.below = {path: self.number(tuple(inside)) for path, inside in below.items()}
 

@@ -35,7 +35,12 @@ def snapshot_of(trace: Trace) -> Snapshot:
         parameters=trace.parameters,
         rows=tuple(_row(row) for row in _kept(trace)),
         modules=tuple(
-            SnapshotModule(path=one.path, type=one.type, parameters=one.parameters)
+            SnapshotModule(
+                path=one.path,
+                type=one.type,
+                parameters=one.parameters,
+                own=tuple(sorted(one.own.items())),
+            )
             for one in trace.modules
         ),
         measured={device_key(trace.environment): measured},

@@ -1,4 +1,4 @@
-"""Code of the user's own that is at odds with a run that records no graph."""
+"""Runs of code that needs a graph: it runs backward itself, or writes into parameters."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _LEAF = "leaf Variable that requires grad"
 Say = Callable[[str], None]
 
 
-def run_with_graph(spec: Spec | Subject, say: Say, *, measure: bool, axes: bool) -> Trace:
-    """Return what `run` does; of code that cannot do without a graph, with one.
+def run_with_graph_if_needed(spec: Spec | Subject, say: Say, *, measure: bool, axes: bool) -> Trace:
+    """Return what `run` does, with a graph where the code cannot do without one.
 
     Code that runs backward needs one. Code that writes into a parameter is run once more with one:
     torch refuses that there, as wherever the model trains, unless it is under a `no_grad` of the

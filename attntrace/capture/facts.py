@@ -121,6 +121,7 @@ def module_record(visit: Visit) -> ModuleRecord:
         type=visit.kind.name,
         depth=visit.depth,
         parameters=visit.below.scalars[visit.path],
+        own=visit.below.own.get(visit.path, {}),
         outputs=visit.outputs,
         note=visit.note,
         batch_first=visit.batch_first,

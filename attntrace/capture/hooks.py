@@ -12,7 +12,6 @@ import weakref
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from itertools import takewhile
 from types import NoneType
 from typing import Any
@@ -21,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attntrace.analysis.nesting import around
 from attntrace.capture.attention import Call, Visited
+from attntrace.capture.below import Below
 from attntrace.capture.classes import ModuleClass, batch_first, watching_changes
 from attntrace.capture.drafts import Row
 from attntrace.capture.fence import is_active, is_innermost, keywords_of, unasked
@@ -38,22 +37,6 @@ UNWATCHABLE = "its Python-level calls are left unwatched, since watching could c
 WATCHED = "asks whether it is watched, and was: it may run other kernels when it is not"
 
 
-class Below:
-    """How many scalars are in the parameters below each path, counted when it is first asked."""
-
-    def __init__(self, parameters: dict[int, tuple[str, int]]) -> None:
-        self._parameters = parameters
-
-    @cached_property
-    def scalars(self) -> Counter[str]:
-        """Scalars by path."""
-        below: Counter[str] = Counter()
-        for path, scalars in self._parameters.values():
-            for way in around(path):
-                below[way] += scalars
-        return below
-
-
 class Visit:
     """One call of one module; a `ModuleRecord` in the making."""
 
@@ -67,6 +50,7 @@ class Visit:
     ) -> None:
         self.module: nn.Module | None = module
         self.kind, self.path, self.below = kind, path, below
+        below.called.add(path)
         self.depth, self.start = at
         """How many modules are around it, and its first op."""
         self.asks = kind.asks and watching_changes(module)
@@ -118,6 +102,7 @@ class ModuleWitness:
         for path, module in root.named_modules(prefix=prefix):
             if not isinstance(module, (Tap, Taps)):
                 self._paths[module] = path
+                self._below.adopt(path, module)
         for name, parameter in root.named_parameters(prefix):
             life = adopt(parameter, "parameter", name)
             if life is not None and life.owner == "parameter":  # not made in this very run

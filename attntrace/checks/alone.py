@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import traceback
-import warnings
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from attntrace.checks.crew import FORKS, OFTEN, Worker, end, warm_meta
-from attntrace.checks.worker import death, settle
+from attntrace.checks.crew import FORKS, OFTEN, Worker, death, end, heard, start, warm_meta
+from attntrace.checks.worker import settle
 from attntrace.errors import AttntraceError, BuildError
 
 T = TypeVar("T")
@@ -31,13 +30,10 @@ def alone(work: Callable[..., T], *arguments: Any) -> T:
     context: Any = get_context("fork" if FORKS else "spawn")
     ours, theirs = context.Pipe(duplex=False)
     worker = Worker(context.Process(target=_answer, args=(theirs, work, arguments)), ours)
-    with warnings.catch_warnings():
-        # torch's own threads are idle, as where its DataLoader forks
-        warnings.simplefilter("ignore", DeprecationWarning)
-        worker.process.start()
+    start(worker)
     theirs.close()
     try:
-        value, error = _heard(worker)
+        value, error = _awaited(worker)
     finally:
         end([worker])
     if error is not None:
@@ -46,17 +42,15 @@ def alone(work: Callable[..., T], *arguments: Any) -> T:
     return result
 
 
-def _heard(worker: Worker) -> Any:
-    # what is dead may have begun something that holds the other end of its pipe
+def _awaited(worker: Worker) -> Any:
+    """Return what a worker says, however long that takes. BuildError if it died."""
     while not worker.pipe.poll(OFTEN) and worker.process.is_alive():
         pass
-    try:
-        if worker.pipe.poll():
-            return worker.pipe.recv()
-    except EOFError:
-        pass
-    worker.process.join()
-    raise BuildError(death(worker.process.exitcode))
+    answer = heard(worker)
+    if answer is None:
+        worker.process.join()
+        raise BuildError(death(worker))
+    return answer
 
 
 def _answer(to: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

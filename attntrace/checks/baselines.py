@@ -1,4 +1,4 @@
-"""The folder of baselines: read one, write one, delete those that are nobody's any more."""
+"""The folder of baselines: read one, write one, delete those whose config is gone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from attntrace.checks.owners import has_owner, key_of
+from attntrace.checks.keys import has_owner
 from attntrace.errors import BaselineError
 from attntrace.files import reason, write_whole
 from attntrace.record.snapshot import Snapshot
@@ -20,13 +20,12 @@ from attntrace.record.snapshot_text import (
     written_by,
 )
 
-__all__ = ["Folder", "key_of"]
 SUFFIX = ".json"
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder of baselines, there or not. Each has a key, which `key_of` gives."""
+    """A folder of baselines, there or not. Each has a key: see `keys`."""
 
     root: Path
 
@@ -46,10 +45,10 @@ class Folder:
         return None if text is None else from_text(text, str(path))
 
     def replaceable(self, key: str) -> Snapshot | None:
-        """Return what `write` would replace: None where there is nothing, or what is damaged.
+        """Return the baseline that `write` would replace; None where there is none or a damaged one.
 
         Raises:
-            BaselineError: what is there is to stay: it is none of ours, or of a newer attntrace.
+            BaselineError: it may not be replaced: it is no baseline, or of a newer attntrace.
 
         """
         path = self.path(key)
@@ -67,7 +66,7 @@ class Folder:
             return None
 
     def write(self, key: str, snapshot: Snapshot) -> Path | None:
-        """Write a baseline and return its file; None where it is there in these very words.
+        """Write a baseline and return its file; None where that has this very text already.
 
         The bytes that were measured on other devices stay in it. What is damaged is written anew.
 
@@ -116,7 +115,7 @@ class Folder:
         return has_owner(key, self.root)
 
     def _all(self) -> Iterator[Path]:
-        """Yield the baselines of this version or an older one, in order, none behind a link."""
+        """Yield the files of baselines that this attntrace can read, in order, without links."""
         for folder, below, files in os.walk(self.root, onerror=_refuse):
             below.sort()
             for name in sorted(files):
@@ -145,7 +144,7 @@ def _is_baseline(path: Path) -> bool:
 def _text_of(path: Path) -> str | None:
     r"""Return the text of a file with "\n" at the ends of lines, None where there is no file.
 
-    Bytes that are no UTF-8 stand for others in it, which are no ASCII either.
+    Bytes that are no UTF-8 are replaced in it, by something that is no ASCII either.
 
     Raises:
         BaselineError: it cannot be read, or is a folder, a pipe or the like.

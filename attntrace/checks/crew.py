@@ -1,4 +1,4 @@
-"""Worker processes: hired, given a config, heard, and ended, whatever has become of them."""
+"""Worker processes as their parent sees them: hired, given configs, heard and ended."""
 
 from __future__ import annotations
 
@@ -15,24 +15,28 @@ from types import TracebackType
 from typing import Any, Self
 
 from attntrace.checks.find import Checked
-from attntrace.checks.one import check_one
+from attntrace.checks.one import check_one, verdict_on
 from attntrace.checks.options import Options
-from attntrace.checks.worker import SOON, Answer, died, work
-from attntrace.record.outcomes import Outcome
+from attntrace.checks.worker import Answer, work
+from attntrace.record.outcomes import RUNS, Outcome
 
 FORKS = sys.platform == "linux"
 """Whether a copy of a process that has loaded torch is sound; elsewhere each loads it anew."""
 OFTEN = 1.0
 """Seconds between two looks at whether workers live: a pipe may be held open by what they began."""
+SOON = 0.5
+"""Seconds that a worker has to clean up after itself."""
+SIGNAL = "died with signal"
 
 
 @dataclass(slots=True)
 class Worker:
-    """A process, the end of a pipe to it, and what it is at."""
+    """A process, and our end of the pipe to it."""
 
     process: Any
     pipe: Connection
     at: Checked | None = None
+    """The config that it runs; None where it has nothing to do."""
     since: float = 0.0
 
 
@@ -47,8 +51,8 @@ class Crew:
         self._hired = 0
 
     def __enter__(self) -> Self:
-        if self.forks:
-            _warm()
+        if self.forks:  # a small run imports most of what every worker needs
+            check_one(Checked("multi-head", "preset"), Options(baselines=None))
         return self
 
     def __exit__(
@@ -60,9 +64,9 @@ class Crew:
         end(self._workers)
 
     @property
-    def busy(self) -> int:
-        """How many are at a config."""
-        return sum(worker.at is not None for worker in self._workers)
+    def running(self) -> list[Checked]:
+        """The configs that run now."""
+        return [worker.at for worker in self._workers if worker.at is not None]
 
     def give(self, checked: Checked) -> None:
         """Let a worker run a config: one that has nothing to do, else a new one."""
@@ -87,10 +91,10 @@ class Crew:
         """Wait for something to come, at most a second, and yield what came of each config."""
         ready = wait([worker.pipe for worker in self._workers], OFTEN)
         for worker in list(self._workers):
-            heard = worker.pipe in ready
-            if worker not in self._workers or (not heard and worker.process.is_alive()):
+            silent = worker.pipe not in ready and worker.process.is_alive()
+            if silent or worker not in self._workers:
                 continue
-            checked, answer = worker.at, _heard(worker)
+            checked, answer = worker.at, heard(worker)
             worker.at = None
             if answer is None:
                 self._workers.remove(worker)
@@ -100,37 +104,57 @@ class Crew:
 
     def _hire(self) -> Worker:
         if self.forks and self._hired >= len(self._workers) + 1:
-            warm_meta()  # not the first in its place: what those imported, all others may need
+            warm_meta()  # this one replaces another, and more may: import once what all need
         ours, theirs = self._context.Pipe()
         others = [ours, *(worker.pipe for worker in self._workers)] if self.forks else []
         process = self._context.Process(target=work, args=(theirs, others, self._options))
         worker = Worker(process, ours)
         self._workers.append(worker)
-        with warnings.catch_warnings():
-            # torch's own threads are idle, as where its DataLoader forks
-            warnings.simplefilter("ignore", DeprecationWarning)
-            process.start()
+        start(worker)
         theirs.close()
         self._hired += 1
         return worker
 
 
-def _heard(worker: Worker) -> Answer | None:
+def start(worker: Worker) -> None:
+    """Start the process of a worker, without the warning that forks beside threads get."""
+    with warnings.catch_warnings():
+        # torch's own threads are idle, as where its DataLoader forks
+        warnings.simplefilter("ignore", DeprecationWarning)
+        worker.process.start()
+
+
+def heard(worker: Worker) -> Any:
     """Return what a worker says, None where it is dead."""
     try:
         # a pipe whose worker is dead may be held open by what that has begun
-        answer: Answer | None = worker.pipe.recv() if worker.pipe.poll() else None
+        return worker.pipe.recv() if worker.pipe.poll() else None
     except (EOFError, OSError):
         return None
-    return answer
 
 
 def _died(worker: Worker, checked: Checked) -> Outcome:
-    return died(checked, worker.process.exitcode, perf_counter() - worker.since)
+    """Return the outcome of a config whose worker is dead."""
+    verdict, seconds = verdict_on(checked, RUNS, death(worker)), perf_counter() - worker.since
+    return Outcome(config=checked.name, status="broken", verdicts=(verdict,), seconds=seconds)
+
+
+def death(worker: Worker) -> str:
+    """Return how a worker ended that gave no answer."""
+    code = worker.process.exitcode
+    how = f"{SIGNAL} {-code}{_name(-code)}" if code < 0 else f"ended itself with code {code}"
+    return f"the process that ran it {how}"
+
+
+def _name(number: int) -> str:
+    try:
+        return f" ({signal.Signals(number).name})"
+    except ValueError:
+        return ""
 
 
 def end(workers: list[Worker]) -> None:
-    """End workers and what they have begun; one that is at a config may clean up first."""
+    """End workers and what they have begun; one that runs a config may clean up first."""
     alive = [worker for worker in workers if worker.process.pid is not None]
     for worker in alive:
         _signal(worker, "SIGTERM" if worker.at else "SIGKILL")
@@ -149,11 +173,6 @@ def _signal(worker: Worker, name: str) -> None:
     except (AttributeError, OSError):  # no groups here, or it has none yet, or nobody is left
         if worker.process.is_alive():
             os.kill(worker.process.pid, number)
-
-
-def _warm() -> None:
-    """Import what every worker needs, once: a small run touches most of it."""
-    check_one(Checked("multi-head", "preset"), Options(baselines=None))
 
 
 def warm_meta() -> None:

@@ -14,7 +14,7 @@ from attntrace.errors import Problem, SettingsError
 
 Kind = Literal["file", "preset", "target"]
 DEFAULT = "configs/"
-SUFFIXES = (".yaml", ".yml")
+YAML = (".yaml", ".yml")
 NO_YAML = "no *.yaml or *.yml below this folder; name one that has configs"
 NO_FILE = "is neither a file nor a folder"
 
@@ -45,7 +45,7 @@ def find(arguments: Sequence[str | Path] = (), *, baselines: Path | None = None)
     found: dict[str, Checked] = {}
     for argument in arguments or (DEFAULT,):
         text = str(argument)
-        for one in _of(text, bool(arguments), baselines, problems):
+        for one in _meant_by(text, bool(arguments), baselines, problems):
             place = os.path.abspath(one.name) if one.kind == "file" else one.name  # noqa: PTH100
             found.setdefault(place, one)
     if problems:
@@ -53,10 +53,10 @@ def find(arguments: Sequence[str | Path] = (), *, baselines: Path | None = None)
     return list(found.values())
 
 
-def _of(
+def _meant_by(
     text: str, named: bool, baselines: Path | None, problems: list[Problem]
 ) -> Iterator[Checked]:
-    """Yield what one argument stands for; nothing where it is a problem."""
+    """Yield the configs that one argument stands for; note a problem where it stands for none."""
     from attntrace.spec.presets import path_of
     from attntrace.spec.target import is_target
 
@@ -71,18 +71,18 @@ def _of(
     elif path_of(text):
         yield Checked(text, "preset")
     else:
-        problems.append(Problem("paths", _no(text, named), text))
+        problems.append(Problem("paths", _why_nothing(text, named), text))
 
 
 def _mode(path: Path) -> int:
-    """Return what a path leads to as `stat` says it, 0 where that is nothing or cannot be seen."""
+    """Return the mode of what a path leads to, 0 where there is nothing or it cannot be seen."""
     try:
         return path.stat().st_mode
     except (OSError, ValueError):
         return 0
 
 
-def _no(text: str, named: bool) -> str:
+def _why_nothing(text: str, named: bool) -> str:
     """Return why an argument stands for nothing."""
     from attntrace.spec.presets import is_name, no_such
 
@@ -114,7 +114,7 @@ def _names_beside(path: Path) -> list[str]:
 
 
 def _below(folder: Path, baselines: Path | None, problems: list[Problem]) -> Iterator[Checked]:
-    """Yield the YAML files below a folder, and note as a problem what of it cannot be seen."""
+    """Yield the YAML files below a folder; note as problems what in it cannot be read."""
     unread: list[OSError] = []
     files = sorted(_files(folder, baselines, unread, ()))
     for error in unread:
@@ -146,5 +146,5 @@ def _files(
             continue
         if stat.S_ISDIR(_mode(path)):
             yield from _files(path, baselines, unread, (*above, real))
-        elif path.suffix in SUFFIXES:
+        elif path.suffix in YAML:
             yield path

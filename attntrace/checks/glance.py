@@ -1,4 +1,4 @@
-"""What a look at a config's text tells before it is read: how long it may take, whose code it is."""
+"""What a look at the text of a config tells, before it is read: how long it may take, and where."""
 
 from __future__ import annotations
 

@@ -9,19 +9,26 @@ from contextlib import redirect_stdout
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from attntrace.checks.beside import Beside, beside
+from attntrace.checks.compared import Compared, compared
 from attntrace.checks.find import Checked
 from attntrace.checks.options import Options
 from attntrace.checks.untouched import untouched
 from attntrace.errors import AttntraceError, BuildError, ForwardError, Problem, SettingsError
-from attntrace.record.outcomes import EXIT_CODES, Outcome, Place, Status, Verdict
+from attntrace.record.outcomes import (
+    BASELINE,
+    EXIT_CODES,
+    RUNS,
+    Outcome,
+    Place,
+    Status,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from attntrace import record
     from attntrace.api import Trace
     from attntrace.spec import Loaded, LoadedSubject
 
-RUNS, BASELINE = "runs", "baseline"
 _WORSE = tuple(EXIT_CODES)
 _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)")
 Judged = tuple[Verdict, Status]
@@ -33,12 +40,12 @@ def check_one(checked: Checked, options: Options) -> Outcome:
     What the config or the user's own code gets wrong is the outcome's, and is not raised. What
     that code prints goes to stderr, and what it sets in the process is put back.
 
-    The verdicts are "config.SETTING" of each setting that is wrong, else "runs", then "expect."
-    and "baseline" of a run.
+    The verdicts are "config.SETTING" for each wrong setting; else "runs", and of what ran one
+    "expect.ENTRY" for each expectation and "baseline".
     """
     start = perf_counter()
     facts: record.Trace | None = None
-    found: Beside | None = None
+    found: Compared | None = None
     with untouched(), redirect_stdout(sys.stderr):
         try:
             loaded = load(checked, options.device)
@@ -46,10 +53,10 @@ def check_one(checked: Checked, options: Options) -> Outcome:
         except AttntraceError as error:
             judged = list(_refused(error, checked))
         else:
-            judged = [(Verdict(contract=RUNS, holds=True), "passed"), *_expected(loaded, facts)]
-            found = _beside(checked, facts, options)
+            judged = [(verdict_on(checked, RUNS), "passed"), *_expected(loaded, facts)]
+            found = _compared(checked, facts, options)
     if found is not None:
-        judged.append((_verdict(BASELINE, found.said, checked), found.status))
+        judged.append((verdict_on(checked, BASELINE, found.said), found.status))
     return Outcome(
         config=checked.name,
         status=max((status for _, status in judged), key=_WORSE.index),
@@ -63,7 +70,7 @@ def check_one(checked: Checked, options: Options) -> Outcome:
 
 
 def load(checked: Checked, device: str | None = None) -> Loaded | LoadedSubject:
-    """Return the settings of a config; what of them means nothing is said on stderr.
+    """Return the settings of a config; stderr is told of those that are left out.
 
     Raises:
         SettingsError: with every problem of the settings.
@@ -82,7 +89,7 @@ def load(checked: Checked, device: str | None = None) -> Loaded | LoadedSubject:
 
 
 def run(loaded: Loaded | LoadedSubject) -> Trace:
-    """Return the run of a config, its axes derived; with a graph where the code runs backward.
+    """Return the run of a config, its axes derived; with a graph where its code needs one.
 
     Raises:
         SettingsError: settings that do not fit the code, or a device that is not there.
@@ -90,16 +97,16 @@ def run(loaded: Loaded | LoadedSubject) -> Trace:
         BuildError, ForwardError: it could not be built or run.
 
     """
-    from attntrace.api.graph import run_with_graph
+    from attntrace.api.graph import run_with_graph_if_needed
 
     try:
-        return run_with_graph(loaded.spec, lambda _: None, measure=False, axes=True)
+        return run_with_graph_if_needed(loaded.spec, lambda _: None, measure=False, axes=True)
     except SettingsError as error:
         raise loaded.placed(error) from None
 
 
 def _refused(error: AttntraceError, checked: Checked) -> Iterator[Judged]:
-    """Yield why there is no run: a verdict a problem of the settings, or one."""
+    """Yield why there is no run: a verdict for each wrong setting, else one verdict."""
     if isinstance(error, SettingsError):
         for problem in error.problems:
             place = _place(problem, checked)
@@ -110,7 +117,7 @@ def _refused(error: AttntraceError, checked: Checked) -> Iterator[Judged]:
     brief, whole = error.brief, str(error)
     said = brief if whole == brief else f"{brief}\n{whole}"
     broken = isinstance(error, BuildError | ForwardError)
-    yield _verdict(RUNS, said, checked), "broken" if broken else "refused"
+    yield verdict_on(checked, RUNS, said), "broken" if broken else "refused"
 
 
 def _place(problem: Problem, checked: Checked) -> Place | None:
@@ -123,7 +130,7 @@ def _place(problem: Problem, checked: Checked) -> Place | None:
     return Place(file=found["file"], line=int(found["line"]), column=int(found["column"]))
 
 
-def _verdict(contract: str, said: str, checked: Checked) -> Verdict:
+def verdict_on(checked: Checked, contract: str, said: str = "") -> Verdict:
     """Return a verdict on a config as a whole, which holds where nothing is said."""
     place = Place(file=checked.name) if said and checked.kind == "file" else None
     return Verdict(contract=contract, holds=not said, said=said, place=place)
@@ -136,7 +143,7 @@ def _expected(loaded: Loaded | LoadedSubject, facts: record.Trace) -> Iterator[J
         yield verdict, "passed" if verdict.holds else "failed"
 
 
-def _beside(checked: Checked, facts: record.Trace, options: Options) -> Beside | None:
+def _compared(checked: Checked, facts: record.Trace, options: Options) -> Compared | None:
     from attntrace.analysis.snapshot import snapshot_of
 
-    return beside(checked.name, snapshot_of(facts), options)
+    return compared(checked.name, snapshot_of(facts), options)

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from attntrace.record.difference import TOLERANCE
+
 FOLDER = Path(".attntrace")
-TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,7 @@ class Options:
     baselines: Path | None = FOLDER
     """The folder of the baselines; None where there are none to compare with."""
     update: bool = False
-    """Whether to write a baseline that is missing or another."""
+    """Whether to write the baseline where it is missing or the run differs from it."""
     tolerance: float = TOLERANCE
     """The part by which a measured peak may differ."""
     device: str | None = None
@@ -27,13 +28,12 @@ class Options:
 
 def command(arguments: Iterable[str], options: Options) -> str:
     """Return the command that writes the baselines of these arguments, as a shell takes it."""
-    flags = ["--update"]
-    if options.baselines not in (None, FOLDER):
-        flags[:0] = ["--baselines", str(options.baselines)]
+    flags = [] if options.device is None else ["--device", options.device]
     if options.tolerance != TOLERANCE:
-        flags[:0] = ["--tolerance", f"{options.tolerance:g}"]
-    if options.device is not None:
-        flags[:0] = ["--device", options.device]
+        flags += ["--tolerance", f"{options.tolerance:g}"]
+    if options.baselines not in (None, FOLDER):
+        flags += ["--baselines", str(options.baselines)]
+    flags.append("--update")
     given = list(arguments)
     odd = any(text.startswith("-") for text in given)
     words = [*flags, "--", *given] if odd else [*given, *flags]

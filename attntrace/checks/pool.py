@@ -9,13 +9,12 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from attntrace.checks.crew import FORKS, Crew
+from attntrace.checks.crew import FORKS, SIGNAL, Crew
 from attntrace.checks.find import Checked
 from attntrace.checks.glance import Glance, glance
-from attntrace.checks.one import RUNS, check_one
+from attntrace.checks.one import check_one
 from attntrace.checks.options import Options
-from attntrace.checks.worker import SIGNAL
-from attntrace.record.outcomes import Outcome
+from attntrace.record.outcomes import RUNS, Outcome
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _KILLED = f"{SIGNAL} 9"
@@ -36,10 +35,10 @@ def outcomes(
 ) -> Generator[Outcome]:
     """Yield what came of each config, in the order given, as soon as the next is there.
 
-    `jobs` processes share the work, as many as there are cores where it is None, 1 where a GPU is
-    shared; with one the configs run in this process. `begun` is told the name of each config that
-    begins. With `fail_fast` what runs is ended at the first that did not pass: configs that were
-    not at their end then have no outcome. Close the iterator where it is left early.
+    `jobs` processes share the work: where it is None as many as there are cores, or 1 if a config
+    runs on a GPU. With one, the configs run in this process. `begun` is told the name of each config
+    that begins. With `fail_fast` the first that does not pass ends it all: configs that still run
+    then, or wait, have no outcome. Close the iterator where it is left early.
 
     Raises:
         WorkerError: a bug of ours in a worker.
@@ -95,26 +94,28 @@ def _here(
 def _in_crew(
     glances: dict[Checked, Glance], crew: Crew, jobs: int, begun: Callable[[str], None]
 ) -> Generator[tuple[Checked, Outcome]]:
-    """Yield each outcome as it comes, of configs that were begun with those that may take longest.
+    """Yield each outcome as it comes; the configs that may take longest are begun first.
 
-    What had too little memory beside others runs again by itself, when nothing else is left.
+    A config that had too little memory beside others runs again by itself, after all others.
     """
     waiting = deque(sorted(glances, key=lambda one: -glances[one].layers))
-    alone = deque[Checked]()
+    alone, beside = deque[Checked](), set[Checked]()
     with crew:
-        while waiting or alone or crew.busy:
-            while crew.busy < jobs and waiting:
+        while waiting or alone or crew.running:
+            while len(crew.running) < jobs and waiting:
                 begun(waiting[0].name)
                 crew.give(waiting.popleft())
-            if not crew.busy:
+            if len(crew.running) > 1:
+                beside.update(crew.running)
+            if not crew.running:
+                beside.discard(alone[0])
                 crew.give(alone.popleft())
-            beside = crew.busy > 1
             for one, answer in crew.answers():
                 if glances[one].is_own and crew.forks:
                     crew.dismiss()
                 if answer.outcome is None:
                     raise WorkerError(f"{one.name}:\n{answer.bug}")
-                if beside and _lacked_memory(answer.outcome):
+                if one in beside and _lacked_memory(answer.outcome):
                     alone.append(one)
                 else:
                     yield one, answer.outcome

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-_KINDS = (".yaml", ".yml", ".json", ".py")
+from attntrace.checks.find import YAML
+
+_KINDS = (*YAML, ".json", ".py")
 """What may be compared, of all files of a revision."""
 _SHALLOW = (
     "this clone is shallow: git fetch --unshallow gets the rest; so does fetch-depth: 0 of "

@@ -48,7 +48,7 @@ def assert_shapes(
     for name, size in _alone(shapes, found.facts):
         known.setdefault(name, size)
     facts = replace(found.facts, sizes=known)
-    assert_holds([_without(one, known) for one in asked], facts)
+    assert_holds([_without_unknown(one, known) for one in asked], facts)
     return found
 
 
@@ -61,7 +61,7 @@ def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def _words_of_inputs(
     call: tuple[Any, tuple[Any, ...], dict[str, Any]], shapes: list[ShapeOf], known: dict[str, int]
 ) -> dict[str, tuple[str, ...]]:
-    """Return what the dimensions of inputs are called; a word is left out where it does not fit."""
+    """Return what the dimensions of inputs are called, "" for one whose size is not that of the name."""
     from attntrace.capture.inputs import named_inputs
 
     expected = {one.tensor: one.dims for one in shapes}
@@ -78,9 +78,9 @@ def _words_of_inputs(
 
 
 def _alone(shapes: list[ShapeOf], facts: record.Trace) -> Iterator[tuple[str, int]]:
-    """Yield each name that is expected as a whole dimension, and how large that is.
+    """Yield each name that stands alone for a dimension, and the size of that dimension.
 
-    Last come the dimensions that are known to be another of these names.
+    Dimensions that the run calls by another of these names come last, so that they decide least.
     """
     found = [
         (dim, size, symbol)
@@ -108,8 +108,8 @@ def _dims(dims: tuple[Formula, ...], rank: int) -> tuple[Formula, ...]:
     return dims if len(dims) == rank else ()
 
 
-def _without(one: Expectation, known: Mapping[str, int]) -> Expectation:
-    """Return an expectation without the names that stand for nothing: no row has so many axes."""
+def _without_unknown(one: Expectation, known: Mapping[str, int]) -> Expectation:
+    """Return an expectation with `_` for each name that has no size: no row has so many axes."""
     if not isinstance(one, ShapeOf):
         return one
     dims = [ANY if _is_name(dim) and dim not in known else dim for dim in one.dims]

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from attntrace.checks.alone import alone
+from attntrace.checks.find import YAML
 from attntrace.checks.revisions import Revision, RevisionError, Tree, bytes_at, export, revision
 from attntrace.checks.saved import read
 from attntrace.errors import BuildError, ForwardError, Problem, SettingsError, TooLargeError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from attntrace.spec import Loaded, LoadedSubject
 
 _JSON = ".json"
-_FILES = (".yaml", ".yml", _JSON)
+_FILES = (*YAML, _JSON)
 _AT_REVISION = re.compile(r"(?P<name>(?:[^:{}]|\{[^{}]*\})+):(?P<path>.*)", re.DOTALL)
 _SHORT = 7
 _NO_PATH = "of which file? Write {0}FILE.yaml"

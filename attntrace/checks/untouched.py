@@ -1,4 +1,4 @@
-"""What code of the user's own may leave changed in the process: put back for the next config."""
+"""Settings of the process that the user's code may change: put back for the next config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that runs configs, one after another. What kills it is the outcome of one of them."""
+"""What a worker process does: it runs configs, one after another, until nobody asks any more."""
 
 from __future__ import annotations
 
@@ -16,16 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from attntrace.checks.find import Checked
-from attntrace.checks.one import RUNS, check_one
+from attntrace.checks.one import check_one
 from attntrace.checks.options import Options
-from attntrace.record.outcomes import Outcome, Place, Verdict
+from attntrace.record.outcomes import Outcome
 
-SELDOM = 1000
-"""Collections of the middle generation for one of the oldest, as the command line has it."""
-SOON = 0.5
-"""Seconds that a process has to clean up after itself."""
 _STOPPED = 130
-SIGNAL = "died with signal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,7 @@ def _answer(checked: Checked, options: Options) -> Answer:
 
 
 def settle() -> None:
-    """Make this process the parent's alone: it is no reader, writes to stderr, and ends on SIGTERM.
+    """Make this a process that reads nothing from stdin, writes to stderr, and ends on SIGTERM.
 
     In a group of its own it is not told of Ctrl-C, and can be ended with all that it has started.
     """
@@ -72,31 +67,9 @@ def settle() -> None:
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.stdout = sys.stderr
     faulthandler.enable()
-    # half a million objects of torch's live as long as we do
-    gc.freeze()
-    gc.set_threshold(*gc.get_threshold()[:2], SELDOM)
+    gc.freeze()  # half a million objects of torch's live as long as we do
     warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
 
 
 def _stop(_number: int, _frame: Any) -> None:
     raise KeyboardInterrupt
-
-
-def died(checked: Checked, code: int, seconds: float) -> Outcome:
-    """Return the outcome of a config whose process is dead; `code` as `multiprocessing` has it."""
-    place = Place(file=checked.name) if checked.kind == "file" else None
-    verdict = Verdict(contract=RUNS, holds=False, said=death(code), place=place)
-    return Outcome(config=checked.name, status="broken", verdicts=(verdict,), seconds=seconds)
-
-
-def death(code: int) -> str:
-    """Return how a process ended that gave no answer."""
-    how = f"{SIGNAL} {-code}{_name(-code)}" if code < 0 else f"ended itself with code {code}"
-    return f"the process that ran it {how}"
-
-
-def _name(number: int) -> str:
-    try:
-        return f" ({signal.Signals(number).name})"
-    except ValueError:
-        return ""

@@ -119,7 +119,7 @@ def _asked(given: Given, format: str, output: Path | None) -> _Asked:
 
 def _keys(found: Sequence[Checked], folder: Path, problems: list[Problem]) -> Iterator[str]:
     """Yield what the baseline of each config is called."""
-    from attntrace.checks.owners import key_of
+    from attntrace.checks.keys import key_of
 
     for one in found:
         try:

@@ -173,16 +173,14 @@ Baselines = Annotated[
     Text, _flag("--baselines", "DIR", BASELINES, "The folder of the baselines (.attntrace).")
 ]
 NoBaselines = Annotated[
-    bool | None,
+    Switch,
     _switch("--no-baselines", BASELINES, "Check only that it runs, and what it expects."),
 ]
 Update = Annotated[
-    bool | None,
+    Switch,
     _switch("--update", BASELINES, "Write baselines that are missing, or not as the run is."),
 ]
-Prune = Annotated[
-    bool | None, _switch("--prune", BASELINES, "Delete baselines whose config is gone.")
-]
+Prune = Annotated[Switch, _switch("--prune", BASELINES, "Delete baselines whose config is gone.")]
 Tolerance = Annotated[
     Text, _flag("--tolerance", "PART", BASELINES, "By how much measured peaks may differ (1%).")
 ]
@@ -190,10 +188,10 @@ Jobs = Annotated[
     Text, _flag("--jobs", "N", RUN, "Processes that share the work (the cores; 1 on a GPU).")
 ]
 FailFast = Annotated[
-    bool | None, _switch("--fail-fast", RUN, "Stop at the first that does not pass (no).")
+    Switch, _switch("--fail-fast", RUN, "Stop at the first that does not pass (no).")
 ]
 ExitZero = Annotated[
-    bool | None,
+    Switch,
     _switch("--exit-zero", RUN, "Exit 0 whatever does not pass; bad flags still exit 2 (no)."),
 ]
 

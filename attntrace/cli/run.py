@@ -63,8 +63,6 @@ def run_command(
             raise typer.Exit(OVER)
 
 
-
-
 def _shown(loaded: Loaded | LoadedSubject) -> str:
     from attntrace.spec import LoadedSubject, show, show_subject
 
@@ -122,12 +120,12 @@ def _run(asked: _Asked) -> bool:
 
 
 def _trace(asked: _Asked) -> Trace:
-    from attntrace.api.graph import run_with_graph
+    from attntrace.api.graph import run_with_graph_if_needed
 
     loaded, axes = asked.loaded, asked.view.axes != "numbers"
     try:
         with redirect_stdout(sys.stderr):  # what code of the user's own prints is no result
-            return run_with_graph(loaded.spec, _note, measure=asked.measure, axes=axes)
+            return run_with_graph_if_needed(loaded.spec, _note, measure=asked.measure, axes=axes)
     except SettingsError as error:
         raise loaded.placed(error) from None
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from attntrace.errors import Problem
+from attntrace.record.difference import TOLERANCE
 
-USUAL = 0.01
 _PART = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<percent>%?)")
 
 
 def tolerance_from(text: str | None, problems: list[Problem]) -> float:
     """Return the part that "1%" or "0.01" stands for, below 1; a problem more where it is none."""
     if text is None:
-        return USUAL
+        return TOLERANCE
     found = _PART.fullmatch(text.strip())
-    number = float(found["number"]) if found else None
-    if number is not None and found:
-        part = number / 100 if found["percent"] else number
-        if part < 1:
-            return part
-    meant = number is not None and number < 100
-    hint = f"; did you mean {number:g}%?" if meant else ""
+    number = float(found["number"]) if found else math.inf
+    part = number / 100 if found and found["percent"] else number
+    if part < 1:
+        return part
+    hint = f"; did you mean {number:g}%?" if number < 100 else ""
     message = f"a part was expected, such as 1% or 0.01; got {text!r}{hint}"
     problems.append(Problem("tolerance", message, f"--tolerance {text}"))
-    return USUAL
+    return TOLERANCE

@@ -5,8 +5,10 @@ Whole numbers, names, + - * //, ceil(a/b) and brackets, read letter by letter an
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -29,6 +31,7 @@ _BINARY: dict[str, Callable[[int, int], int]] = {
     "/": lambda a, b: -(-a // b),
 }
 """`/` stands in `ceil(a/b)` alone."""
+_EXACT = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 _TIGHT = {"+": 1, "-": 1, "*": 2, "//": 2, "/": 2}
 
 
@@ -76,6 +79,15 @@ def worth(formula: Formula, sizes: Mapping[str, int]) -> int:
         left, sign, right = formula
         return _BINARY[sign](worth(left, sizes), worth(right, sizes))
     return sizes[formula] if isinstance(formula, str) else formula
+
+
+def exactly(formula: Formula, sizes: Mapping[str, int]) -> Fraction:
+    """Return what a formula comes to where nothing is rounded. Raises as `worth` does."""
+    if isinstance(formula, tuple):
+        left, sign, right = formula
+        one, two = exactly(left, sizes), exactly(right, sizes)
+        return one / two if sign in ("//", "/") else Fraction(_EXACT[sign](one, two))
+    return Fraction(sizes[formula] if isinstance(formula, str) else formula)
 
 
 def written(formula: Formula) -> str:

@@ -1,4 +1,4 @@
-"""Bytes and shapes as people read and write them."""
+"""Counts, bytes and shapes as people read and write them."""
 
 from __future__ import annotations
 
@@ -49,6 +49,11 @@ def nbytes_text(nbytes: int) -> str:
 def exact(nbytes: int) -> str:
     """Return bytes in binary units and to the byte: "4.9 MiB (5,158,400 B)"."""
     return nbytes_text(nbytes) if nbytes < 1024 else f"{nbytes_text(nbytes)} ({nbytes:,} B)"
+
+
+def counted(number: int, word: str) -> str:
+    """Return "1 row", "2,000 rows"."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def shape_text(shape: tuple[int, ...] | None) -> str:

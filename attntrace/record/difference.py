@@ -7,6 +7,8 @@ from typing import Literal
 
 from attntrace.record.snapshot import SnapshotModule, SnapshotRow
 
+TOLERANCE = 0.01
+"""The part by which a measured number may differ, unless the user says otherwise."""
 What = Literal["inserted", "removed", "renamed", "changed", "moved"]
 """renamed: by another name or in another module, whatever else changed; moved: the same in all but
 its place in the order."""
@@ -33,6 +35,17 @@ class RowChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterChange:
+    """One parameter of a module's own that is not as it was."""
+
+    what: What
+    """renamed: the same dtype and shape by another name; changed: the same name alone."""
+    before: tuple[str, str] | None
+    """Its name, dtype and shape as in `SnapshotModule.own`; None of one that is new."""
+    after: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleChange:
     """One module that is not as it was, or many alike.
 
@@ -51,6 +64,8 @@ class ModuleChange:
     moved: bool = False
     implied: bool = False
     """Whether it was inserted or removed with the module around it."""
+    own: tuple[ParameterChange, ...] = ()
+    """What changed of its own parameters, where it was there and still is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,9 @@ not be built or its forward raised."""
 EXIT_CODES: dict[Status, int] = {
     "passed": 0, "changed": 1, "failed": 1, "missing": 2, "refused": 2, "broken": 3,
 }  # fmt: skip
+"""From the best status to the worst."""
+RUNS, BASELINE = "runs", "baseline"
+"""The contracts of a config as a whole. The others are "config.SETTING" and "expect.ENTRY"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,7 @@ class Verdict:
     """Whether one thing is true of a run."""
 
     contract: str
-    """"runs", "expect.q", "baseline"."""
+    """What was to be true: "runs", "expect.q", "baseline"."""
     holds: bool
     said: str = ""
     """What is wrong, with the numbers, and what to do; "" where it holds. The first line is enough

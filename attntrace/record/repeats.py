@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import sub
 from typing import NamedTuple
 
 _LEAST = 6
@@ -47,8 +48,8 @@ Folded = Line | Repeat
 def folded(lines: Sequence[Line]) -> tuple[Folded, ...]:
     """Return the lines with what repeats in a row written once.
 
-    From the first line on, that repeat of several that saves most. None begins in the middle of a
-    numbered module such as `layers.0`. Takes some milliseconds for thousands of lines.
+    From the first line on: of the repeats that begin at a line, the one that saves most. None begins
+    in the middle of a numbered module such as `layers.0`. Takes milliseconds for thousands of lines.
     """
     return tuple(_Search(lines).all())
 
@@ -103,13 +104,13 @@ def _marked(text: str, counts: Iterator[object]) -> str:
 
 @dataclass(slots=True)
 class _Pattern:
-    """Lines that are there again at once, `step` further on."""
+    """Lines that come again right behind themselves, their numbers `step` higher."""
 
     start: int
     period: int
     step: int
     more: list[tuple[int, ...]]
-    """By how much each number of each line is higher the next time: `step` or 0."""
+    """By how much each number of each line is higher the next time: `step`, or 0 if it stays."""
     times: int = 1
 
     @property
@@ -163,34 +164,24 @@ class _Search:
 
     def pattern(self, start: int, period: int) -> _Pattern | None:
         """Return the pattern of so many lines, None where they are not there again."""
-        two = start + period
-        if self.shapes[start:two] != self.shapes[two : two + period]:
-            return None
-        once, again = self.numbers[start:two], self.numbers[two : two + period]
-        more = [_steps(*pair) for pair in zip(once, again, strict=True)]
-        steps = {step for line in more for step in line} - {0}
-        if len(steps) > 1:
+        more = self.more(start, period)
+        steps = {step for line in more or () for step in line} - {0}
+        if more is None or len(steps) > 1:
             return None
         found = _Pattern(start, period, max(steps, default=0), more)
         if self.begins_inside(found):
             return None
-        while self.goes_on(found):
+        while self.more(found.end - period, period) == more:
             found.times += 1
         return found
 
-    def goes_on(self, found: _Pattern) -> bool:
-        """Whether the lines behind a pattern are its next time."""
-        end, last = found.end, found.end - found.period
-        return (
-            self.shapes[last:end] == self.shapes[end : end + found.period]
-            and [
-                _steps(*pair)
-                for pair in zip(
-                    self.numbers[last:end], self.numbers[end : end + found.period], strict=True
-                )
-            ]
-            == found.more
-        )
+    def more(self, start: int, period: int) -> list[tuple[int, ...]] | None:
+        """Return by how much the numbers of each line are higher a period on; None of other lines."""
+        once, again = slice(start, start + period), slice(start + period, start + 2 * period)
+        if self.shapes[once] != self.shapes[again]:
+            return None
+        pairs = zip(self.numbers[once], self.numbers[again], strict=True)
+        return [tuple(map(sub, after, before)) for before, after in pairs]
 
     def begins_inside(self, found: _Pattern) -> bool:
         """Whether the line before is of the numbered module that a pattern begins in."""
@@ -212,7 +203,3 @@ class _Search:
             Line(tuple(_marked(text, counts) for text in line.texts), line.rest)
             for line, counts in zip(lines, map(iter, found.more), strict=True)
         ]
-
-
-def _steps(numbers: Sequence[int], again: Sequence[int]) -> tuple[int, ...]:
-    return tuple(after - before for before, after in zip(numbers, again, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from attntrace.record.tensors import Shape
@@ -26,6 +26,9 @@ class ModuleRecord:
     """Of a module of torch's that is made with or without: None of all others."""
     inputs: tuple[int, ...] = ()
     """The rows that a module was given which has `batch_first`; of others nobody looked."""
+    own: dict[str, str] = field(default_factory=dict)
+    """Its parameters but for those of the modules in it that were called: by name, dtype and shape,
+    such as "float32[192, 49]"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

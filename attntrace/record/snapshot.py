@@ -35,6 +35,9 @@ class SnapshotModule:
     type: str
     parameters: int
     """Scalars in the parameters of the module and everything below it."""
+    own: tuple[tuple[str, str], ...] = ()
+    """Its parameters but for those of other modules of the run, in order of name: ("weight",
+    "float32[64, 49]")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,13 @@ from typing import Any, NoReturn, get_args
 from attntrace.record.tensors import Kind, Phase
 
 TOP = ("schema_version", "subject", "parameters", "sizes", "measured", "modules", "rows")
-MODULE = ("path", "type", "parameters")
+MODULE = ("path", "type", "parameters", "own")
 ROW = ("path", "name", "op", "kind", "phase", "shape", "axes", "dtype", "nbytes")
 MEASURED = ("peak_nbytes", "training_peak_nbytes", "saved_for_backward_nbytes")
 REPEAT = ("repeat", "step", "of")
 USUAL: Mapping[str, Any] = {
     "kind": "op", "phase": "forward", "axes": None, "step": 1, "training_peak_nbytes": None,
-    "saved_for_backward_nbytes": None,
+    "saved_for_backward_nbytes": None, "own": {},
 }  # fmt: skip
 """What is not written where it is this."""
 _SHOWN = 40
@@ -28,7 +28,8 @@ class WrongValueError(ValueError):
 def checked(value: Any, keys: tuple[str, ...], at: str) -> dict[str, Any]:
     """Return the values of an object by these keys, in their order, with what was left out.
 
-    `at` is the place of the object, such as "rows[3]". Lists of numbers and texts become tuples.
+    `at` is the place of the object, such as "rows[3]". Lists of numbers and texts become tuples,
+    an object of texts pairs in order.
 
     Raises:
         WrongValueError: it is no object, lacks a key, has another, or has a value of another kind.
@@ -52,6 +53,8 @@ def checked_value(value: Any, key: str, at: str) -> Any:
     expected, holds = _KINDS[key]
     if not holds(value):
         refuse(at, expected, value)
+    if key == "own":
+        return tuple(sorted(value.items()))
     return tuple(value) if key in _TUPLES and value is not None else value
 
 
@@ -85,6 +88,10 @@ def _list_of(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and all(map(holds, value))
 
 
+def _is_texts_by_name(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
+
+
 def _or_null(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or holds(value)
 
@@ -106,6 +113,7 @@ _KINDS: Mapping[str, _Kind] = {
     "phase": (f"one of {', '.join(get_args(Phase))}", lambda value: value in get_args(Phase)),
     "shape": ("a list of whole numbers from 0 on, or null", _or_null(_list_of(_is_count))),
     "axes": ("a list of texts, or null", _or_null(_list_of(_is_text))),
+    "own": ("an object of texts", _is_texts_by_name),
     "repeat": ("a whole number from 2 on", lambda value: _is_number(value) and value > 1),
     "step": ("a whole number", _is_number),
     "of": ("a list of one or more", lambda value: isinstance(value, list) and bool(value)),

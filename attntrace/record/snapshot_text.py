@@ -64,7 +64,8 @@ def _block(ends: str, items: Iterable[str]) -> str:
 
 def _line(values: Mapping[str, Any]) -> str:
     """Return an object on one line, without what is as usual."""
-    return json.dumps({key: one for key, one in values.items() if one != USUAL.get(key, ...)})
+    written = {key: dict(one) if key == "own" else one for key, one in values.items()}
+    return json.dumps({key: one for key, one in written.items() if one != USUAL.get(key, ...)})
 
 
 def _record(keys: Sequence[str], record: object) -> str:

@@ -1,5 +1,5 @@
 """Numbers as people read them, where renderers look for them."""
 
-from attntrace.notation.units import exact, nbytes_text, shape_text, tuple_text
+from attntrace.notation.units import counted, exact, nbytes_text, shape_text, tuple_text
 
-__all__ = ["exact", "nbytes_text", "shape_text", "tuple_text"]
+__all__ = ["counted", "exact", "nbytes_text", "shape_text", "tuple_text"]

@@ -80,7 +80,8 @@ def read_yaml(path: Path, shown: str = "") -> list[Setting]:
 
 def _reason(error: Any) -> str:
     """Return both halves of what a YAML parser says, on one line."""
-    return ", ".join(part for part in (error.context, error.problem) if part)
+    said = ", ".join(part for part in (error.context, error.problem) if part)
+    return f"{said}; > is put in quotes: '> 0'" if "block scalar" in said else said
 
 
 def parse_value(text: str) -> Any:

@@ -115,6 +115,7 @@ def test_shapes_that_hold(eager, name, dims):
             ),
         ),
         ("qq", "batch", "no tensor 'qq'; did you mean 'q'?"),
+        ("attention.7.probs", "batch", "no tensor 'attention.7.probs'; did you mean 'probs'?"),
         ("attention.prob", "batch", "no tensor 'attention.prob'; did you mean 'probs' or 'proj'?"),
         (
             "atention.probs",
@@ -174,10 +175,30 @@ def test_sizes_that_are_equal(stack):
     assert wrong(stack, hidden="batch tokens chan").endswith(
         ": axis 2 is ff_dim, which is 8 here, too; so are 2 more of 3 rows"
     )
-    for fine in ("batch heads 4 chan//heads", "batch heads heads*1 head_dim", "batch kv_heads ..."):
+    for fine in ("batch heads 4 chan//heads", "batch heads 2+2 head_dim", "batch kv_heads ..."):
         assert wrong(square, q=fine) == ""
     for tied in ({"x": "batch tokens chan"}, {"out": "batch tokens dim"}):  # 64, as the skip asks
         assert wrong(square, **tied) == ""
+
+
+def test_formulas_of_sizes_that_are_equal():
+    """A formula that is not what a row has is wrong, where no width of the block hides in it."""
+    square = attntrace.run(load("multi-head", tokens=16, dim=64, batch=4).spec, axes=True).facts
+    assert wrong(square, scores="batch heads tokens chan//heads").endswith(
+        ": axis 3 is tokens, which is 16 here, too"
+    )
+    assert wrong(square, x="batch tokens batch*tokens").endswith(
+        ": axis 2 is dim, which is 64 here, too"
+    )
+    assert wrong(square, q="batch heads chan//heads tokens").endswith(
+        ": axes 2 and 3 are swapped: both are 16 here"
+    )
+    for fine in ("batch tokens heads*head_dim", "batch tokens 4*head_dim", "batch 4*4 chan"):
+        assert wrong(square, out=fine) == ""
+    decode = attntrace.run(
+        load("gpt2-decode", layers=1, run={"device": "meta"}).spec, axes=True
+    ).facts
+    assert wrong(decode, scores="batch heads tokens past+1") == ""
 
 
 class Block(nn.Module):
@@ -247,7 +268,8 @@ def test_kernels(eager):
         (fused, ["math", "flash"]),
         (masked, "math"),
         (masked, "none"),
-        (module, ["fused", "flash"]),
+        (module, ["fused", "cudnn"]),
+        (fused, "fused"),
         (nothing, "none"),
     ):
         assert wrong(trace, kernel=kernels) == ""

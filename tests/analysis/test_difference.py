@@ -28,6 +28,12 @@ def each(changes):
             )
 
 
+def turned(change):
+    """Return what became of a parameter as it is from the other side."""
+    what = {"inserted": "removed", "removed": "inserted"}.get(change.what, change.what)
+    return replace(change, what=what, before=change.after, after=change.before)
+
+
 def renames(found):
     """Return the new paths of modules by the old ones."""
     pairs = [(was.path, now.path) for what, was, now in each(found.modules) if what == "renamed"]
@@ -112,14 +118,37 @@ def test_every_module_is_accounted_for_once(seed):
 
 @MANY
 @given(SEEDS)
+def test_every_parameter_is_accounted_for_once(seed):
+    """A module's own parameters without those removed or changed are the new ones but for what is
+    new, and a name that only changed is of the same dtype and shape."""
+    before, after = random_pair(seed)
+    for change in difference(before, after).modules:
+        was = {of.before for of in change.own if of.before}
+        now = {of.after for of in change.own if of.after}
+        if change.before and change.after:
+            assert was <= set(change.before.own)
+            assert now <= set(change.after.own)
+            assert set(change.before.own) - was == set(change.after.own) - now
+        else:
+            assert change.own == ()
+        both = {
+            (of.what, of.before[1] == of.after[1]) for of in change.own if of.before and of.after
+        }
+        assert both <= {("renamed", True), ("changed", False)}
+
+
+@MANY
+@given(SEEDS)
 def test_from_the_other_side_it_is_the_other_way_round(seed):
     """Swapped runs give the same changes with before and after swapped."""
     swapped = {"inserted": "removed", "removed": "inserted"}
     pair = random_pair(seed)
     there, back = difference(*pair), difference(*pair[::-1])
     for changes, others in ((there.rows, back.rows), (there.modules, back.modules)):
-        turned = Counter((swapped.get(what, what), now, was) for what, was, now in each(others))
-        assert Counter(each(changes)) == turned
+        again = Counter((swapped.get(what, what), now, was) for what, was, now in each(others))
+        assert Counter(each(changes)) == again
+    own = [{of for change in way.modules for of in change.own} for way in (there, back)]
+    assert own[0] == set(map(turned, own[1]))
     assert {(of.name, of.device, of.before, of.after) for of in there.figures} == {
         (of.name, of.device, of.after, of.before) for of in back.figures
     }

@@ -194,7 +194,7 @@ def test_parameters_are_told_where_they_changed():
 
     def run(outer, inner):
         kinds = [
-            module("", "Net", outer),
+            module("", "Net", outer, scale=f"float32[{outer - inner - 7}]"),
             module("attn", "Attention", inner + 7),
             module("attn.qkv", "Linear", inner),
         ]
@@ -203,6 +203,44 @@ def test_parameters_are_told_where_they_changed():
     assert modules_told(run(30, 20), run(28, 18)) == [("changed", "attn.qkv", "attn.qkv", 1)]
     assert modules_told(run(30, 20), run(31, 20)) == [("changed", "", "", 1)]
     assert [of[1] for of in modules_told(run(30, 20), run(30, 18))] == ["", "attn.qkv"]
+
+
+def own_told(before, after):
+    """Return what is said of parameters where one module has those of `before`, then of `after`."""
+    runs = (snapshot((), [module("", "Net", 9, **own)]) for own in (before, after))
+    changes = difference(*runs).modules
+    return [
+        (of.what, of.before and of.before[0], of.after and of.after[0])
+        for change in changes
+        for of in change.own
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({"w": "float32[4, 5]"}, {"w": "float32[5, 4]"}, [("changed", "w", "w")]),
+        ({"w": "float32[4]"}, {"w": "bfloat16[4]"}, [("changed", "w", "w")]),
+        ({"cls": "float32[4]"}, {"token": "float32[4]"}, [("renamed", "cls", "token")]),
+        ({"cls": "float32[4]"}, {"token": "float32[5]"}, [("removed", "cls", None), ("inserted", None, "token")]),
+        ({"a": "float32[4]", "b": "float32[5]"}, {"a": "float32[5]", "b": "float32[4]"}, [("changed", "a", "a"), ("changed", "b", "b")]),
+        ({"a": "float32[4]", "b": "float32[4]"}, {"c": "float32[4]"}, [("renamed", "a", "c"), ("removed", "b", None)]),
+        ({"a": "float32[4]", "b": "float32[5]"}, {"b": "float32[5]", "a": "float32[4]"}, []),
+    ],
+)  # fmt: skip
+def test_parameters_go_by_name_and_then_by_form(before, after, told):
+    """The same name is the same parameter; the same dtype and shape by a new name was renamed."""
+    assert own_told(before, after) == told
+
+
+def test_a_module_that_is_no_longer_called_gives_no_parameters_away():
+    """What only lies in another module now, because its own is not called, is no new parameter."""
+    rest = [module("", "Net", 12), module("head", "Linear", 6, weight="float32[6]")]
+    inner = module("skip", "Linear", 6, weight="float32[6]")
+    outer = module("", "Net", 12, **{"skip.weight": "float32[6]"})
+    runs = snapshot((), [*rest, inner]), snapshot((), [outer, rest[1]])
+    assert modules_told(*runs) == [("removed", "skip", None, 1)]
+    assert modules_told(*runs[::-1]) == [("inserted", None, "skip", 1)]
 
 
 def test_shared_parameters_are_told_below():

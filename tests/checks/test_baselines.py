@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-import attntrace
 from attntrace.analysis.snapshot import snapshot_of
 from attntrace.checks.baselines import Folder
 from attntrace.errors import AttntraceError, BaselineError
 from attntrace.record.snapshot import Measured
-from attntrace.record.snapshot_text import from_text, to_text
+from attntrace.record.snapshot_text import to_text
 from tests.builders import fake_trace
 
 KEY = "configs/gpt2.yaml"
@@ -222,25 +219,3 @@ def test_what_cannot_be_deleted(write, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(BaselineError, match=r"could not be read: Permission denied$"):
         FOLDER.prune()
-
-
-CONFIGS = ("multi-head", "dot-product", "separate-heads")
-ELSEWHERE = {"PYTHONHASHSEED": "49", "LC_ALL": "C", "TZ": "Asia/Tokyo", "OMP_NUM_THREADS": "2"}
-
-
-def test_the_same_bytes_in_another_process(write):
-    """Another seed of hashes, locale, time zone, number of threads and current folder: no matter."""
-    source = Path(__file__).parents[2] / "configs"
-    here = write({f"configs/{one}.yaml": (source / f"{one}.yaml").read_text() for one in CONFIGS})
-    command = ("-m", "attntrace", "check", here / "configs", "--jobs", 1, "--update")
-    ended = subprocess.run(
-        [sys.executable, *map(str, command), "--baselines", str(here / ".attntrace")],
-        cwd=source, env={**os.environ, **ELSEWHERE, "PYTHONPATH": str(source.parent)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
-    for one in CONFIGS:
-        facts = attntrace.run(here / "configs" / f"{one}.yaml", axes=True).facts
-        text = (here / f".attntrace/configs/{one}.yaml.json").read_bytes()
-        assert text == to_text(snapshot_of(facts)).encode()
-        assert from_text(text.decode(), one).subject == facts.subject

@@ -10,20 +10,13 @@ import pytest
 from attntrace.checks.find import Checked, find
 from attntrace.errors import SettingsError
 from attntrace.spec.presets import names
+from tests.checks.small import BLOCK
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    """Return a function that makes files of these names below the current folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def write(*files):
-        for file in files:
-            path = tmp_path / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("heads: 2\n")
-
-    return write
+def here(write):
+    """Return a function that makes configs of these names below the current folder."""
+    return lambda *files: write(dict.fromkeys(files, BLOCK))
 
 
 def found(*arguments, **more):

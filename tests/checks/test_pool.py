@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import attntrace
+from attntrace.analysis.snapshot import snapshot_of
 from attntrace.checks import crew as crews
 from attntrace.checks import pool
 from attntrace.checks.crew import Crew
@@ -15,9 +17,12 @@ from attntrace.checks.find import find
 from attntrace.checks.options import Options
 from attntrace.checks.pool import WorkerError, cores, outcomes
 from attntrace.record.outcomes import Outcome, Verdict
+from attntrace.record.snapshot_text import to_text
 from tests.checks.small import BLOCK, DEEP, OWN, code
 
 RUN_ONLY = Options(baselines=None)
+ROOT = Path(__file__).parents[2]
+ELSEWHERE = {"PYTHONHASHSEED": "49", "LC_ALL": "C", "TZ": "Asia/Tokyo", "OMP_NUM_THREADS": "2"}
 SLEEPS = code("import time; time.sleep(60)")
 
 
@@ -150,7 +155,7 @@ def test_a_bug_of_ours_ends_it_with_its_traceback(write, monkeypatch):
 
 
 def test_what_lacked_memory_runs_again_alone(write, monkeypatch):
-    """A config that is refused for its size beside another has the outcome that it has alone."""
+    """A config that is refused for its size beside another, which ends first, runs again alone."""
 
     second = Path("second")
 
@@ -161,6 +166,8 @@ def test_what_lacked_memory_runs_again_alone(write, monkeypatch):
         while not beside and not second.exists():
             time.sleep(0.01)
         second.touch()
+        if beside:
+            time.sleep(0.3)  # until the other has ended
         mark.unlink()
         verdict = Verdict(contract="runs", holds=not beside, said="too large" if beside else "")
         status = "refused" if beside else "passed"
@@ -173,17 +180,24 @@ def test_what_lacked_memory_runs_again_alone(write, monkeypatch):
     assert second.exists()
 
 
-def test_a_process_that_is_no_copy(write):
-    """Where processes cannot be copied a new one is begun, and says the same."""
-    write({"a.yaml": BLOCK})
-    (checked,) = find(["a.yaml"])
+def test_a_process_that_is_no_copy(write, monkeypatch):
+    """A process begun anew, with other hashes, locale, time zone and threads: the same bytes."""
+    names = [f"configs/{one}.yaml" for one in ("multi-head", "dot-product", "separate-heads")]
+    here = write({name: (ROOT / name).read_text() for name in names})
+    for variable, value in ELSEWHERE.items():
+        monkeypatch.setenv(variable, value)
     came = []
-    with Crew(RUN_ONLY, forks=False) as crew:
-        crew.give(checked)
-        while not came:
-            came += crew.answers()
-    ((of, answer),) = came
-    assert (of, answer.outcome.status, answer.outcome.rows) == (checked, "passed", 18)
+    with Crew(Options(update=True), forks=False) as crew:
+        for at, checked in enumerate(find(names)):
+            crew.give(checked)
+            while len(came) == at:
+                came += crew.answers()
+    assert [answer.outcome.status for _, answer in came] == ["passed"] * len(names)
+    monkeypatch.chdir(ROOT)
+    for name in names:
+        facts = attntrace.run(here / name, axes=True).facts
+        text = (here / f".attntrace/{name}.json").read_bytes()
+        assert text == to_text(snapshot_of(facts)).encode()
 
 
 def test_jobs_by_default(monkeypatch, tmp_path, write):

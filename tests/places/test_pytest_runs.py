@@ -72,7 +72,8 @@ def test_the_life_of_a_baseline(pytester, run_pytest):
     )
     wrote = run_pytest("--attntrace-update", *args)
     wrote.assert_outcomes(passed=4)
-    wrote.stdout.fnmatch_lines(["wrote .attntrace/configs/a.yaml.json"])
+    named = [line for line in wrote.outlines if line.startswith("wrote ")]
+    assert named == ["wrote .attntrace/configs/a.yaml.json"]
     run_pytest(*args).assert_outcomes(passed=4)
     config = pytester.path / "configs" / "a.yaml"
     config.write_text(config.read_text().replace("heads: 4", "heads: 8"))

@@ -36,7 +36,8 @@ def rows(draw, path=texts, name=texts):
     )
 
 
-modules = st.builds(SnapshotModule, path=texts, type=texts, parameters=sizes)
+own = st.dictionaries(texts, texts, max_size=3).map(lambda named: tuple(sorted(named.items())))
+modules = st.builds(SnapshotModule, path=texts, type=texts, parameters=sizes, own=own)
 
 
 @st.composite

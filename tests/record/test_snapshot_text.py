@@ -33,7 +33,8 @@ def layer_row(number, name="q", **changes):
 def stack(layers, **changes):
     """Return a snapshot of so many layers of three rows each."""
     rows = [layer_row(n, name) for n in range(layers) for name in "qkv"]
-    module = SnapshotModule(path="", type="Stack", parameters=49)
+    own = (("bias", "float32[7]"), ("weight", "float32[6, 7]"))
+    module = SnapshotModule(path="", type="Stack", parameters=49, own=own)
     snapshot = Snapshot(
         subject="Stack",
         sizes={"tokens": 128, "batch": 2},
@@ -58,7 +59,8 @@ TEXT = """\
   "cpu": {"peak_nbytes": 4096}
  },
  "modules": [
-  {"path": "", "type": "Stack", "parameters": 49}
+  {"path": "", "type": "Stack", "parameters": 49, "own": {"bias": "float32[7]", \
+"weight": "float32[6, 7]"}}
  ],
  "rows": [
   {"path": "", "name": "x", "op": "input", "kind": "input", "shape": [2, 128], "axes": ["batch", \
@@ -190,6 +192,7 @@ def test_what_is_no_snapshot(text, said):
             '["batch"]',
             "rows[0].axes must be one for each dimension of [2, 128], got ['batch']",
         ),
+        ('"float32[7]"', "7", "modules[0].own must be an object of texts, got {'bias': 7, 'weight': 'float32[6, 7]'}"),
         ('"repeat": 4', '"repeat": 1', "rows[1].repeat must be a whole number from 2 on, got 1"),
         ('"repeat": 4', '"repeat": 1000000', "rows are more than 1,000,000"),
         ('"repeat": 4', '"repeat": 4, "step": "up"', "rows[1].step must be a whole number, got 'up'"),

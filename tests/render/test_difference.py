@@ -81,14 +81,14 @@ def test_heads():
 def test_a_bias():
     """A bias is told of the Linear that has it, once for all layers, and nothing of the rows."""
     found = difference(run("bias"), run("encoder"))
+    said = "bias float32[192] removed, parameters 12,480 -> 12,288 (192 less) each"
     assert difference_lines(found) == [
-        f"! module {QKV} x3 Linear: parameters 12,480 -> 12,288 (192 less) each",
+        f"! module {QKV} x3 Linear: {said}",
         "! parameters 150,080 -> 149,504 (576 less, -0.4 %)",
         "  the same: rows 65, bytes of all rows 1.3 MiB, forward peak on cpu 140.2 KiB",
     ]
     assert difference_sentence(found) == (
-        f"module {QKV} x3 changed: parameters 12,480 -> 12,288 (192 less) each, "
-        "and parameters 150,080 -> 149,504"
+        f"module {QKV} x3 changed: {said}, and parameters 150,080 -> 149,504"
     )
 
 
@@ -112,6 +112,7 @@ def test_key_value_heads():
     """Fewer heads of keys and values change symbol and number; what repeats them is a module."""
     where = "stack.layers.0-2.attention"
     fewer = "12.8 KiB -> 6.4 KiB"
+    half = "weight [64, 64] -> [32, 64], parameters 4,096 -> 2,048 (2,048 less) each"
     assert lines("separate", "2 kv heads") == [
         "+ size kv_heads 2",
         f"! {where}.project.k_proj.k_proj x3: (batch, tokens, chan 64 -> kv_heads*head_dim 32), {fewer}",
@@ -120,8 +121,8 @@ def test_key_value_heads():
         f"! {where}.project.v_proj.v_proj x3: (batch, tokens, chan 64 -> kv_heads*head_dim 32), {fewer}",
         f"! {where}.project.v_split x3: (batch, tokens, heads 4 -> kv_heads 2, head_dim), {fewer}",
         f"! {where}.project.v x3: (batch, heads 4 -> kv_heads 2, tokens, head_dim), {fewer}",
-        f"! module {where}.project.k_proj x3 Linear: parameters 4,096 -> 2,048 (2,048 less) each",
-        f"! module {where}.project.v_proj x3 Linear: parameters 4,096 -> 2,048 (2,048 less) each",
+        f"! module {where}.project.k_proj x3 Linear: {half}",
+        f"! module {where}.project.v_proj x3 Linear: {half}",
         f"+ module {where}.repeat x3 Repeat: 18 rows",
         "! parameters 149,504 -> 137,216 (12,288 less, -8.2 %)",
         "! rows 74 -> 92 (18 more, +24.3 %)",
@@ -160,13 +161,15 @@ def test_a_long_difference_is_cut():
         "! x: dtype float32 -> float64, 325.0 KiB -> 650.0 KiB",
         "! attention.project.qkv.qkv: dtype float32 -> float64, 975.0 KiB -> 1.9 MiB",
         "  ... and 14 more rows",
+        "! module attention.project.qkv Linear: weight float32 -> float64",
+        "! module attention.proj Linear: bias float32 -> float64, weight float32 -> float64",
         "! bytes of all rows 10.3 MiB -> 20.6 MiB (10.3 MiB more, +100.0 %)",
         "! forward peak on cpu 4.9 MiB -> 9.8 MiB (4.9 MiB more, +100.0 %, 1 % is tolerated)",
         "  the same: parameters 16,448, rows 16",
     ]
-    assert len(whole) == 16 + 3
+    assert len(whole) == 16 + 2 + 3
     assert difference_sentence(difference(run("block"), run("float64"))) == (
-        "x changed: dtype float32 -> float64, 325.0 KiB -> 650.0 KiB, and 15 more rows"
+        "x changed: dtype float32 -> float64, 325.0 KiB -> 650.0 KiB, and 15 more rows and 2 modules"
     )
 
 
@@ -201,8 +204,11 @@ def test_facts_are_complete():
     assert sum(len(change["places"]) for change in facts["rows"]) == 21
     assert all(change["implied"] for change in facts["rows"])
     assert facts["modules"][0]["after"] == {
-        "path": "stack.layers.3", "type": "Layer", "parameters": 49_792
+        "path": "stack.layers.3", "type": "Layer", "parameters": 49_792, "own": {}
     }  # fmt: skip
+    names = [change["after"]["path"] for change in facts["modules"]]
+    norm = facts["modules"][names.index("stack.layers.3.attention_residual.norm")]
+    assert norm["after"]["own"] == {"bias": "float32[64]", "weight": "float32[64]"}
     assert facts["sentence"] == difference_sentence(found)
     assert [of["name"] for of in facts["figures"] if of["differs"]] == [
         "size layers", "parameters", "rows", "nbytes"
@@ -318,6 +324,30 @@ def test_what_changed_of_a_module():
     assert (
         difference_sentence(found) == "subject Model -> Other, and 3 modules and parameters 0 -> 2"
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({"bias": "float32[192]"}, {}, "bias float32[192] removed"),
+        ({}, {"bias": "float32[192]"}, "bias float32[192] added"),
+        ({"cls_token": "float32[4]"}, {"class_token": "float32[4]"}, "cls_token renamed class_token"),
+        ({"weight": "float32[64, 49]"}, {"weight": "float32[49, 64]"}, "weight [64, 49] -> [49, 64]"),
+        ({"weight": "float32[]"}, {"weight": "bfloat16[]"}, "weight float32 -> bfloat16"),
+        ({"weight": "float32[4]"}, {"weight": "bfloat16[5]"}, "weight float32[4] -> bfloat16[5]"),
+        ({"w": "float32 uninitialized"}, {"w": "float32[5]"}, "w float32 uninitialized -> float32[5]"),
+        ({"a\nb": "float32[4]"}, {}, "a b float32[4] removed"),
+        ({f"p{n}": "float32[4]" for n in range(9)}, {}, ", ".join(f"p{n} float32[4] removed" for n in range(6)) + ", 3 more parameters changed"),
+    ],
+)  # fmt: skip
+def test_what_changed_of_parameters(before, after, said):
+    """Each parameter is told by its name, with what of it changed; of many the first ones."""
+    runs = [snapshot((), [module("", "Net", 9, **own)]) for own in (before, after)]
+    found = difference(*runs)
+    assert difference_lines(found)[0] == f"! module Net: {said}"
+    (change,) = json.loads(json.dumps(difference_facts(found)))["modules"]
+    assert (change["before"]["own"], change["after"]["own"]) == (before, after)
+    assert len(change["own"]) == max(len(before), len(after))
 
 
 def test_measured_numbers():

@@ -115,6 +115,13 @@ def test_any_text_is_a_bound_or_refused(text, in_bytes):
     assert bound_of(str(bound), in_bytes=in_bytes) == bound
 
 
+def test_powers_of_ten():
+    """A bound may be written as 1e9, which YAML reads as a number without a sign before it."""
+    bounds = (bound_of(text, in_bytes=False) for text in ("<= 1e9", "<= 1.5E3", "<= 1_000e+6"))
+    assert [bound.limit for bound in bounds] == [10**9, 1500, 10**9]
+    assert str(bound_of("<= 6.5e3 KiB", in_bytes=True)) == "<= 6.5e3 KiB"
+
+
 def test_all_kinds_of_entries():
     """Each word has its kind, everything else is a tensor, also inside mappings and `tensors`."""
     assert expectations(
@@ -159,7 +166,7 @@ WRONG = [
     (
         "q",
         ["batch heads"],
-        "'batch heads', letter 7: an operator such as * was expected, got 'heads'",
+        "'batch heads', letter 7: a comma or an operator such as * was expected, got 'heads'",
     ),
     (
         "q",
@@ -276,7 +283,7 @@ def test_what_is_wrong_in_a_file(write_yaml):
     assert str(caught.value).splitlines() == [
         "block.yaml:1:1: heads must be a whole number >= 1, got 0",
         "block.yaml:2:1: unknown key 'expct'; did you mean 'expect'?",
-        "block.yaml:4:3: '3heads', letter 2: an operator such as * was expected, got 'heads'",
+        "block.yaml:4:3: '3heads', letter 2: a comma or an operator such as * was expected, got 'heads'",
         "block.yaml:5:11: no number format 'flot32'; did you mean 'float32'?",
         "block.yaml:6:3: no kernel 'flsh'; did you mean 'flash'?",
     ]
@@ -329,7 +336,7 @@ def test_a_file_with_a_target(write_yaml):
         load_subject(write_yaml("target: a.b:C\nexpect:\n  y: [a b]\nexpct: {y: [3]}\n"))
     assert str(caught.value).splitlines() == [
         "block.yaml:4:9: unknown key 'expct'; did you mean 'expect'?",
-        "block.yaml:3:3: 'a b', letter 3: an operator such as * was expected, got 'b'",
+        "block.yaml:3:3: 'a b', letter 3: a comma or an operator such as * was expected, got 'b'",
     ]
 
 

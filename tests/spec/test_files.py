@@ -40,7 +40,7 @@ MESSAGES = [
 TOP_LEVEL = (
     "there are block, batch, tokens, context_tokens, chan, heads, kv_heads, dim, context_dim, "
     "head_dim, value_head_dim, ff_dim, layers, attention, positions, mask, cache, norm, "
-    "feed_forward, stack, image, recurrent, run"
+    "feed_forward, stack, image, recurrent, run, expect"
 )
 NO_MAPPING = "a mapping of settings was expected, got a {}; write lines like 'heads: 4'"
 HEADS_3 = (
@@ -127,6 +127,13 @@ def test_a_key_given_twice(write_yaml):
             (
                 "2:1: is not YAML: while parsing a flow sequence, "
                 "expected ',' or ']', but got '<stream end>'"
+            ),
+        ),
+        (
+            "expect:\n  flops: > 5\n",
+            (
+                "2:12: is not YAML: while scanning a block scalar, expected a comment or a line "
+                "break, but found '5'; > is put in quotes: '> 0'"
             ),
         ),
         ("heads: *four", "1:8: is not YAML: found undefined alias 'four'"),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from attntrace.analysis.flops import not_counted, total_flops
 from attntrace.analysis.kernel import KERNELS, MATH, STEPS, attention_kernel, fused_kernels
 from attntrace.analysis.memory import memory_report
-from attntrace.notation.units import exact, nbytes_text
+from attntrace.notation.units import counted, exact, nbytes_text
 from attntrace.record import Trace
 from attntrace.spec.expect.bounds import Bound
 from attntrace.spec.expect.model import KernelIs, NoWarnings, Within
@@ -111,7 +111,12 @@ def _word(name: str) -> str:
 
 
 def _fits(word: str, wanted: tuple[str, ...]) -> bool:
-    return word in wanted or (word == "math" and "none" in wanted)
+    by_hand = word in ("none", "math")
+    return (
+        word in wanted
+        or (word == "math" and "none" in wanted)
+        or ("fused" in wanted and not by_hand)
+    )
 
 
 def warned(_expected: NoWarnings, trace: Trace) -> str:
@@ -119,6 +124,7 @@ def warned(_expected: NoWarnings, trace: Trace) -> str:
     traps = trace.warnings
     if not traps:
         return ""
-    count = "1 warning" if len(traps) == 1 else f"{len(traps)} warnings"
     names = (f"{trap.name} at {trap.source}" if trap.source else trap.name for trap in traps)
-    return "\n".join([f"{count}, expected none: {', '.join(names)}", *map(str, traps)])
+    return "\n".join(
+        [f"{counted(len(traps), 'warning')}, expected none: {', '.join(names)}", *map(str, traps)]
+    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from operator import attrgetter
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 
 from attntrace.analysis.contract.shapes import Wanted
 from attntrace.analysis.narrow import glob
@@ -75,12 +75,14 @@ def _is_inside(row: TensorRecord, module: str) -> bool:
 
 def no_tensor(trace: Trace, text: str) -> str:
     """Return what is said of a name that no row has: which are near in the module that is meant."""
-    for module, name in _cuts(text):
-        inside = [row.name for row in trace.tensors if _is_inside(row, module)]
-        if inside:
-            return f"no tensor {text!r}; {nearest(name, dict.fromkeys(inside))}"
-    known: Callable[[TensorRecord], str] = _full if "." in text else attrgetter("name")
-    return f"no tensor {text!r}; {nearest(text, dict.fromkeys(map(known, trace.tensors)))}"
+    for module, name in reversed(list(_cuts(text))):
+        inside = dict.fromkeys(row.name for row in trace.tensors if _is_inside(row, module))
+        if get_close_matches(name, inside) or (inside and "." not in name):
+            return f"no tensor {text!r}; {nearest(name, inside)}"
+    names = dict.fromkeys(row.name for row in trace.tensors)
+    full = dict.fromkeys(map(_full, trace.tensors))
+    in_a_module = "." in text and not get_close_matches(text, names)
+    return f"no tensor {text!r}; {nearest(text, full if in_a_module else names)}"
 
 
 def _told(rows: list[TensorRecord], wrong: Iterable[tuple[TensorRecord, str]]) -> str:

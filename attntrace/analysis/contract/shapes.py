@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import combinations
 from typing import NamedTuple
 
-from attntrace.notation.arithmetic import Formula, worth, written
+from attntrace.notation.arithmetic import (
+    Formula,
+    UnreadableError,
+    exactly,
+    formula_of,
+    names_in,
+    worth,
+    written,
+)
 from attntrace.notation.units import tuple_text
 from attntrace.record import TensorRecord, Trace
 from attntrace.spec.expect.dims import ANY, REST, without_worth
 from attntrace.spec.symbols import SAME, are_tied, symbols_of
+
+_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19)
+"""What sizes are made larger by, each by another, to see whether formulas stay equal."""
 
 
 class Pair(NamedTuple):
@@ -73,8 +85,10 @@ class Wanted:
 
     def _is_another(self, symbol: str | None, dim: Formula) -> bool:
         """Return whether two sizes are not the same one, whatever their numbers are."""
-        if symbol is None or not isinstance(dim, str) or symbol not in self.trace.sizes:
+        if symbol is None or isinstance(dim, int):
             return False
+        if isinstance(dim, tuple) or symbol not in self.trace.sizes:
+            return self._moves_apart(symbol, dim)
         name = dim if dim in self.trace.sizes else SAME.get(dim, symbol)
         if symbol == name:
             return False
@@ -82,11 +96,39 @@ class Wanted:
             return not are_tied(symbol, name)
         return {symbol, name} <= self._told_apart
 
+    def _moves_apart(self, symbol: str, dim: Formula) -> bool:
+        """Return whether two formulas that are equal differ where sizes are others.
+
+        A size whose number one of them has, as in `past+1` of one token, stays as it is.
+        """
+        texts = symbol, written(dim)
+        names = {name for text in texts for name in names_in(text)}
+        if not (all(map(names_in, texts)) and (self.of_block or names <= self._told_apart)):
+            return False
+        numbers = {number for text in texts for number in re.findall(r"\d+", text)}
+        free = sorted(name for name in names & self._free if str(self.sizes[name]) not in numbers)
+        moved = {name: self.sizes[name] * by for name, by in zip(free, _PRIMES, strict=False)}
+        try:
+            one, two = formula_of(symbol), dim
+            now = exactly(one, self.sizes) == exactly(two, self.sizes)
+            return now and exactly(one, self.sizes | moved) != exactly(two, self.sizes | moved)
+        except (UnreadableError, KeyError, ZeroDivisionError):
+            return False
+
+    @cached_property
+    def _free(self) -> set[str]:
+        """The sizes that no other one follows from; of a block, its widths may be tied."""
+        if not self.of_block:
+            return self._told_apart & self.sizes.keys()
+        tied = {"rows", "image_rows"} & self.sizes.keys()
+        return ({"batch"} if tied else {"batch", "tokens", "context_tokens"}) & self.sizes.keys()
+
     @cached_property
     def _told_apart(self) -> set[str]:
         """The sizes that rows have by themselves: an input has the words that it was given."""
         rows = (row for row in self.trace.tensors if row.kind != "input")
-        return {axis for row in rows for axis in row.axes or ()}
+        axes = {axis for row in rows for axis in row.axes or ()}
+        return {name for axis in axes for name in names_in(axis)}
 
     def _why(self, wrong: list[Pair]) -> str:
         for one, two in combinations(wrong, 2):

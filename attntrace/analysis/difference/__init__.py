@@ -12,11 +12,11 @@ from attntrace.analysis.difference.figures import figures
 from attntrace.analysis.difference.module_changes import module_changes
 from attntrace.analysis.difference.pairs import pairs_of
 from attntrace.analysis.difference.row_changes import row_changes
-from attntrace.record.difference import Difference
+from attntrace.record.difference import TOLERANCE, Difference
 from attntrace.record.snapshot import Snapshot
 
 
-def difference(before: Snapshot, after: Snapshot, *, tolerance: float = 0.01) -> Difference:
+def difference(before: Snapshot, after: Snapshot, *, tolerance: float = TOLERANCE) -> Difference:
     """Return everything in which two runs differ; false where that is nothing.
 
     `tolerance` is the part of a measured number by which it may differ: 0.01 for one hundredth. What

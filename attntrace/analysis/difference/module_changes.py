@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attntrace.analysis.difference.order import in_order, together
+from attntrace.analysis.difference.own import all_held, own_changes
 from attntrace.analysis.difference.pairs import Pairs
 from attntrace.analysis.difference.tree import Tree
 from attntrace.analysis.nesting import around
@@ -26,6 +27,7 @@ class _Modules:
     def __init__(self, pairs: Pairs) -> None:
         self.paths, self.gone, self.new = pairs.paths, pairs.gone, pairs.new
         self.before, self.after = pairs.before, pairs.after
+        self.held = all_held(self.before), all_held(self.after)
         rows = (*self.before.rows, *self.after.rows) if pairs.moved else ()
         told = {way for path in rows for way in around(path)}  # by the rows that were moved
         both = pairs.moved_paths.items()
@@ -74,7 +76,8 @@ class _Modules:
         renamed = not along or path[len(outer[0]) :] != other[len(outer[1]) :]
         times = len(calls), len(called)
         again = times[0] != times[1] and not (path and along and times == self._times(*outer))
-        changed = calls[0].type != called[0].type or again or self._grew(path, other)
+        own = own_changes(calls[0], called[0], self.held)
+        changed = calls[0].type != called[0].type or again or own or self._grew(path, other)
         moved = path in self.moved
         if renamed or changed or moved:
             yield ModuleChange(
@@ -84,17 +87,21 @@ class _Modules:
                 places=(),
                 calls=times,
                 moved=moved,
+                own=own,
             )
 
     def _times(self, path: str, other: str) -> tuple[int, int]:
         return len(self.before.calls.get(path, ())), len(self.after.calls.get(other, ()))
 
     def _grew(self, path: str, other: str) -> bool:
-        """Return whether parameters of a module's own came or went.
+        """Return whether scalars of a module's own came or went, whatever they are called.
 
         Where modules below it share theirs, its own come to less than 0 and change with what is
-        shared; that is told below it.
+        shared; that is told below it. Where it has as many as before, only other modules below it
+        are called.
         """
+        if self.before.calls[path][0].parameters == self.after.calls[other][0].parameters:
+            return False
         own = self.before.own(path), self.after.own(other)
         shared = max(own) < 0 and _sizes(self.before, path) != _sizes(self.after, other)
         return own[0] != own[1] and not shared

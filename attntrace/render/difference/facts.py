@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from attntrace.record.difference import Difference
+from attntrace.record.difference import Difference, ModuleChange
 from attntrace.render.difference.sentence import difference_sentence
 
 
@@ -17,6 +17,15 @@ def difference_facts(difference: Difference) -> dict[str, Any]:
         "sentence": difference_sentence(difference),
         "subjects": {"before": before, "after": after},
         "rows": [asdict(change) for change in difference.rows],
-        "modules": [asdict(change) for change in difference.modules],
+        "modules": [_module(change) for change in difference.modules],
         "figures": [{**asdict(of), "differs": of.differs} for of in difference.figures],
     }
+
+
+def _module(change: ModuleChange) -> dict[str, Any]:
+    """Return the fields of a change, the parameters of the module by name."""
+    sides = {
+        side: module and {**asdict(module), "own": dict(module.own)}
+        for side, module in (("before", change.before), ("after", change.after))
+    }
+    return {**asdict(change), **sides}

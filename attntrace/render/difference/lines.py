@@ -9,8 +9,8 @@ from attntrace.analysis.difference.sizes import follows_from_sizes
 from attntrace.record.difference import Difference, ModuleChange, RowChange
 from attntrace.render.difference.figures import figure_line, is_size, same_line
 from attntrace.render.difference.modules import module_line
-from attntrace.render.difference.names import counted
 from attntrace.render.difference.rows import row_line
+from attntrace.render.units import counted
 
 MOST = 40
 """Lines of rows, and of modules, that people are shown."""
@@ -58,4 +58,4 @@ def _cut(
     yield from map(line, told[:most])
     rest = sum(len(change.places) for change in told[len(told[:most]) :])
     if rest:
-        yield f"  ... and {rest:,} more {word}{'' if rest == 1 else 's'}"
+        yield f"  ... and {counted(rest, f'more {word}')}"

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from attntrace.record.difference import ModuleChange, RowChange
+from attntrace.record.difference import ModuleChange, ParameterChange, RowChange
 from attntrace.render.difference.figures import more
-from attntrace.render.difference.names import counted, module_name, module_renamed
+from attntrace.render.difference.names import module_name
 from attntrace.render.difference.rows import MARKS
+from attntrace.render.units import counted
+
+_MOST = 6
+"""Parameters of one module that are named."""
 
 
 def module_line(change: ModuleChange, rows: Sequence[RowChange]) -> str:
-    """Return "! module attention.qkv Linear: parameters 9,600 -> 9,408 (192 less)".
+    """Return "! module qkv Linear: bias float32[192] removed, parameters 9,600 -> 9,408 (192 less)".
 
     `rows` are all that changed: those that came or went with the module are counted.
     """
-    name = module_renamed(change) if change.what == "renamed" else module_name(change)
     module = change.after or change.before
     assert module is not None, "a change is of a module"
     said = module_details(change, rows)
     types = {module.type for module in (change.before, change.after) if module is not None}
-    words = " ".join(
-        filter(None, (MARKS[change.what], "module", name, module.type if len(types) == 1 else ""))
-    )
+    type_ = module.type if len(types) == 1 else ""
+    words = " ".join(filter(None, (MARKS[change.what], "module", module_name(change), type_)))
     return f"{words}{': ' if said else ''}{said}"
 
 
@@ -58,9 +60,31 @@ def _changes(change: ModuleChange) -> Iterator[str]:
         yield f"type {before.type} -> {after.type}"
     if change.calls[0] != change.calls[1]:
         yield f"called {change.calls[0]:,} -> {change.calls[1]:,} times"
+    yield from map(_own, change.own[:_MOST])
+    rest = len(change.own[_MOST:])
+    yield f"{counted(rest, 'more parameter')} changed" if rest else ""
     if before.parameters != after.parameters:
         numbers = more(before.parameters, after.parameters)
         yield f"parameters {before.parameters:,} -> {after.parameters:,} ({numbers}){_each(change)}"
+
+
+def _own(change: ParameterChange) -> str:
+    """Return "bias float32[192] removed", "weight [64, 49] -> [49, 64]"."""
+    before, after = change.before, change.after
+    if before is None or after is None:
+        name, form = after or before or ("", "")
+        return " ".join(f"{name} {form} {'removed' if after is None else 'added'}".split())
+    name, was, now = before[0], *_told(before[1], after[1])
+    said = f"renamed {after[0]}" if change.what == "renamed" else f"{was} -> {now}"
+    return " ".join(f"{name} {said}".split())
+
+
+def _told(before: str, after: str) -> tuple[str, str]:
+    """Return what of dtype and shape changed: "[64, 49]", "float32", or all of it."""
+    (dtype, _, sizes), (dtype_after, _, sizes_after) = before.partition("["), after.partition("[")
+    if sizes == sizes_after:
+        return dtype, dtype_after
+    return (f"[{sizes}", f"[{sizes_after}") if dtype == dtype_after else (before, after)
 
 
 def _each(change: ModuleChange) -> str:

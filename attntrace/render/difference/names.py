@@ -20,38 +20,25 @@ def listed(texts: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
 
 
-def counted(number: int, word: str) -> str:
-    """Return "1 row", "2 rows"."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
 def row_name(change: RowChange) -> str:
-    """Return what a row is called now, or was, in all its places: "layers.0-31.attend.k x32"."""
-    row = change.after or change.before
+    """Return what a row is called in all its places: "layers.0-31.attend.k x32", "q -> query"."""
+    before, row = change.before, change.after or change.before
     assert row is not None, "a change is of a row"
-    return _joined(change.places, row.name) + _times(change.places)
-
-
-def row_renamed(change: RowChange) -> str:
-    """Return the old and the new name of a row: "layers.0-31.attend.q -> query x32"."""
-    before, after = change.before, change.after
-    assert before is not None, "what was renamed had a name"
-    assert after is not None, "what was renamed has one"
+    now, times = _joined(change.places, row.name), _times(change.places)
+    if change.what != "renamed" or before is None:
+        return f"{now}{times}"
     were = change.were or change.places
-    now = after.name if were == change.places else _joined(change.places, after.name)
-    return f"{_joined(were, before.name)} -> {now}{_times(change.places)}"
+    return f"{_joined(were, before.name)} -> {row.name if were == change.places else now}{times}"
 
 
 def module_name(change: ModuleChange) -> str:
-    """Return the path of a module in all its places; "" for the outermost."""
-    return places_text(change.places) + _times(change.places)
-
-
-def module_renamed(change: ModuleChange) -> str:
-    """Return the old and the new path of a module: "layers.0-2.attn -> attention x3"."""
-    was, now = places_text(change.were or change.places), places_text(change.places)
+    """Return the path of a module in all its places, "layers.0-2.attn -> attention x3"; "" outermost."""
+    now, times = places_text(change.places), _times(change.places)
+    if change.what != "renamed":
+        return f"{now}{times}"
+    was = places_text(change.were or change.places)
     same = was.rpartition(".")[0] == now.rpartition(".")[0]
-    return f"{was} -> {last_part(now) if same else now}{_times(change.places)}"
+    return f"{was} -> {last_part(now) if same else now}{times}"
 
 
 def places_text(places: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from attntrace.record.difference import RowChange, What
 from attntrace.record.snapshot import SnapshotRow
 from attntrace.render.difference.axes import shape_change, shape_of
-from attntrace.render.difference.names import row_name, row_renamed
+from attntrace.render.difference.names import row_name
 from attntrace.render.units import nbytes_text
 
 MARKS: dict[What, str] = {
@@ -18,9 +18,8 @@ MARKS: dict[What, str] = {
 
 def row_line(change: RowChange) -> str:
     """Return "! layers.0-31.attend.k x32: (batch, 8 -> 32 heads, tokens, head_dim)"."""
-    name = row_renamed(change) if change.what == "renamed" else row_name(change)
     said = row_details(change)
-    return f"{MARKS[change.what]} {name}{': ' if said else ''}{said}"
+    return f"{MARKS[change.what]} {row_name(change)}{': ' if said else ''}{said}"
 
 
 def row_details(change: RowChange) -> str:

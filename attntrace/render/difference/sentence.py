@@ -9,15 +9,9 @@ from attntrace.analysis.difference.sizes import follows_from_sizes
 from attntrace.record.difference import Difference, Figure, ModuleChange, RowChange
 from attntrace.render.difference.figures import is_size, title, written
 from attntrace.render.difference.modules import module_details
-from attntrace.render.difference.names import (
-    counted,
-    listed,
-    module_name,
-    module_renamed,
-    row_name,
-    row_renamed,
-)
+from attntrace.render.difference.names import listed, module_name, row_name
 from attntrace.render.difference.rows import row_details
+from attntrace.render.units import counted
 
 _Change = TypeVar("_Change", RowChange, ModuleChange)
 
@@ -58,13 +52,11 @@ def _count(changes: Sequence[RowChange] | Sequence[ModuleChange], word: str) -> 
 
 
 def _row(change: RowChange) -> str:
-    name = row_renamed(change) if change.what == "renamed" else row_name(change)
-    return _full(name, change, row_details(change))
+    return _full(row_name(change), change, row_details(change))
 
 
 def _module(change: ModuleChange, rows: Sequence[RowChange]) -> str:
-    name = module_renamed(change) if change.what == "renamed" else module_name(change)
-    return _full(f"module {name}".strip(), change, module_details(change, rows))
+    return _full(f"module {module_name(change)}".strip(), change, module_details(change, rows))
 
 
 def _full(name: str, change: RowChange | ModuleChange, details: str) -> str:

@@ -82,7 +82,7 @@ def counts(report: Report) -> dict[str, int]:
     return {"ran": len(report.outcomes), **{status: found[status] for status in EXIT_CODES}}
 
 
-def counted(report: Report) -> Iterator[str]:
+def status_counts(report: Report) -> Iterator[str]:
     """Yield "9 passed", "1 changed" and so on, the last "2 not run"; nothing of which none is."""
     numbers = {**counts(report), "not run": len(report.left)}
     del numbers["ran"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attntrace.record.outcomes import Outcome, Report, Verdict
-from attntrace.render.report.breaches import counted, lines_of, plain
+from attntrace.record.outcomes import BASELINE, RUNS, Outcome, Report, Verdict
+from attntrace.render.report.breaches import lines_of, plain, status_counts
+from attntrace.render.units import counted
 
 WORDS = {"passed": "ok"}
 """Statuses that are called otherwise here."""
-WHOLE = ("runs", "baseline")
-"""Contracts that no line of a config asks for."""
 _WIDTH = 8
 
 
@@ -35,9 +34,8 @@ def outcome_lines(outcome: Outcome, width: int) -> list[str]:
 
 def summary_lines(report: Report) -> list[str]:
     """Return what came of all configs, how long it took, and what to do next."""
-    count = len(report.outcomes)
-    ran = f"{count} config{'' if count == 1 else 's'} in {report.seconds:.1f} s"
-    lines = [f"{ran}: {', '.join(counted(report))}"]
+    ran = f"{counted(len(report.outcomes), 'config')} in {report.seconds:.1f} s"
+    lines = [f"{ran}: {', '.join(status_counts(report))}"]
     found = {outcome.status for outcome in report.outcomes}
     if found & {"changed", "missing"} and report.command:
         kinds = [word for word in ("changed", "missing") if word in found]
@@ -49,25 +47,21 @@ def _facts(outcome: Outcome) -> Iterator[str]:
     """Yield what is known of a run: rows, parameters, expectations, its baseline."""
     if outcome.rows is None or outcome.parameters is None:
         return
-    yield _count(outcome.rows, "row")
-    yield _count(outcome.parameters, "parameter")
+    yield counted(outcome.rows, "row")
+    yield counted(outcome.parameters, "parameter")
     expected = [one for one in outcome.verdicts if one.contract.startswith("expect.")]
     if expected:
         held = sum(one.holds for one in expected)
         of = "" if held == len(expected) else f"{held} of "
-        yield f"{of}{_count(len(expected), 'expectation')}"
+        yield f"{of}{counted(len(expected), 'expectation')}"
     for verdict in outcome.verdicts:
-        if verdict.contract == "baseline" and verdict.holds:
+        if verdict.contract == BASELINE and verdict.holds:
             yield f"wrote {plain(outcome.wrote)}" if outcome.wrote else "baseline same"
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
-    """Yield what does not hold, the first line with its place where it is not the whole config's."""
-    place = None if verdict.contract in WHOLE else verdict.place
+    """Yield what does not hold; the first line begins with its place, unless that is a whole file."""
+    place = None if verdict.contract in (RUNS, BASELINE) else verdict.place
     where = f"{place.file}:{place.line}:{place.column}: " if place else ""
     first, *rest = lines_of(verdict.said) or [f"{verdict.contract} does not hold"]
     yield f"{plain(where)}{first}"

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from attntrace.record.outcomes import Report
 from attntrace.render.difference import difference_markdown
 from attntrace.render.marked import escaped, fenced
-from attntrace.render.report.breaches import Breach, breaches, counted, lines_of, plain
+from attntrace.render.report.breaches import Breach, breaches, lines_of, plain, status_counts
+from attntrace.render.units import counted
 
 COMMENT_NBYTES = 65_536
 """What GitHub takes of one comment, in characters; in bytes that is never too many."""
@@ -44,10 +45,9 @@ def _nbytes(part: str) -> int:
 def _head(report: Report) -> Iterator[str]:
     """Yield the heading, the counts, what was not run, and what accepts the changes."""
     wrong = sum(outcome.status != "passed" for outcome in report.outcomes)
-    ran = len(report.outcomes)
-    configs = f"{ran} config{'' if ran == 1 else 's'}"
+    configs = counted(len(report.outcomes), "config")
     yield f"## attntrace check: {f'{wrong} of {configs} did not pass' if wrong else f'{configs} passed'}"
-    yield f"\n{', '.join(counted(report))} in {report.seconds:.1f} s"
+    yield f"\n{', '.join(status_counts(report))} in {report.seconds:.1f} s"
     if report.left:
         yield f"\nNot run: {', '.join(escaped(plain(config)) for config in report.left)}"
     statuses = {outcome.status for outcome in report.outcomes}

@@ -16,7 +16,9 @@ SIGNS = {
 }  # fmt: skip
 _PARTS = (
     re.compile(r"\s*(<=|>=|==|<|>|=|)\s*"),
-    re.compile(r"((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)(?:\.[0-9]+)?)\s*"),
+    re.compile(
+        r"((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?)\s*"
+    ),
     re.compile(r"([A-Za-z]*)\s*"),
     re.compile(r"()$"),
 )
@@ -81,5 +83,5 @@ def _bound(sign: str, number: str, unit: str, *, in_bytes: bool) -> Bound:
         raise ValueError(f"a whole number was expected, got {float(amount):,}; write <= or >=")
     limit = ceil(amount) if sign in (">=", "<") else floor(amount)
     whole, dot, rest = number.partition(".")
-    written = f"{int(whole):,}{dot}{rest}"
+    written = f"{int(whole):,}{dot}{rest}" if whole.isdecimal() else number
     return Bound(sign, limit, f"{written} {unit}" if in_bytes else written)

@@ -57,7 +57,7 @@ def _of_item(item: object) -> Formula:
         raise ValueError(said)  # noqa: TRY004 - as others
     reader = Reader(item)
     dim = _dim(reader)
-    reader.expect("", "an operator such as * was expected")
+    reader.expect("", "a comma or an operator such as * was expected")
     return dim
 
 
@@ -110,10 +110,10 @@ def without_worth(dim: Formula, sizes: Mapping[str, int]) -> str | None:
         if name not in sizes:
             return no_size(name, sizes)
     try:
-        worth(dim, sizes)
+        size = worth(dim, sizes)
     except ZeroDivisionError:
         return f"{written(dim)} divides by 0"
-    return None
+    return f"{written(dim)} is {size} here, and no size" if size < 0 else None
 
 
 def no_size(name: str, sizes: Mapping[str, int]) -> str:

@@ -12,6 +12,8 @@ Schema = dict[str, Any]
 SHAPE: Schema = {"$ref": "#/definitions/expected"}
 """Of one tensor, or of those of a module."""
 _NUMBER = r"([0-9]{1,3}(,[0-9]{3})+|[0-9]+(_[0-9]+)*)"
+_POWER = r"([eE]\+?[0-9]{1,2})?"
+"""Of `<= 1e9`; a plain 1e9 is a number of YAML's."""
 _SIGN = r"^\s*(<=|>=|==|<|>|=)?\s*"
 _DTYPE: Schema = {
     "anyOf": [
@@ -29,11 +31,11 @@ def _bound(described: str, such_as: str, end: str) -> Schema:
 
 
 def _nbytes(described: str) -> Schema:
-    return _bound(described, BYTES, r"(\.[0-9]+)?\s*([KMGT]i?B|kB|B)?\s*")
+    return _bound(described, BYTES, rf"(\.[0-9]+)?{_POWER}\s*([KMGT]i?B|kB|B)?\s*")
 
 
 def _count(described: str) -> Schema:
-    return _bound(described, COUNT, r"\s*")
+    return _bound(described, COUNT, rf"{_POWER}\s*")
 
 
 SECTION: Schema = {

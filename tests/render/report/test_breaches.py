@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from attntrace.record.outcomes import Outcome, Report
-from attntrace.render.report.breaches import Breach, breaches, counted, counts, lines_of, plain
+from attntrace.render.report.breaches import Breach, breaches, counts, lines_of, plain, status_counts
 from tests.render.report.reports import all_pass, breaks, each_status
 
 
@@ -28,7 +28,7 @@ def test_counts_add_up():
     report = each_status()
     found = counts(report)
     assert found.pop("ran") == sum(found.values()) == len(report.outcomes)
-    assert list(counted(report)) == [
+    assert list(status_counts(report)) == [
         *(f"1 {status}" for status in found),
         "1 not run",
     ]

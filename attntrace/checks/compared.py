@@ -1,4 +1,4 @@
-"""A run beside its baseline: compared with it, or written as it."""
+"""A run against its baseline: compared with it, or written as the new one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attntrace.checks.baselines import Folder
+from attntrace.checks.keys import key_of
 from attntrace.checks.options import Options, command
-from attntrace.checks.owners import key_of
 from attntrace.errors import AttntraceError
 from attntrace.record.difference import Difference
 from attntrace.record.outcomes import Status
@@ -16,8 +16,8 @@ from attntrace.record.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
-    """What came of a run beside its baseline."""
+class Compared:
+    """What came of holding a run against its baseline."""
 
     status: Status
     """passed, changed, missing, or refused: the baseline cannot be read or written."""
@@ -27,12 +27,12 @@ class Beside:
     wrote: Path | None = None
 
 
-def beside(name: str, after: Snapshot, options: Options) -> Beside | None:
+def compared(name: str, after: Snapshot, options: Options) -> Compared | None:
     """Compare a run of the config of that name with its baseline; None where there are none.
 
-    With `options.update` it is written where there is none or a damaged one, where the run is
-    another, and where it has no measured bytes of this device; otherwise the file is left as it
-    is, byte for byte.
+    With `options.update` the baseline is written where there is none, where it is damaged, where
+    the run differs from it, and where it has no bytes measured on this device. Else the file is left
+    as it is, byte for byte.
     """
     if options.baselines is None:
         return None
@@ -42,15 +42,17 @@ def beside(name: str, after: Snapshot, options: Options) -> Beside | None:
         before = folder.replaceable(key) if options.update else folder.read(key)
         found = before and _difference(before, after, options.tolerance)
         if options.update and (found or _is_new(before, after)):
-            return Beside(status="passed", difference=found or None, wrote=folder.write(key, after))
+            return Compared(
+                status="passed", difference=found or None, wrote=folder.write(key, after)
+            )
     except AttntraceError as error:
-        return Beside(status="refused", said=str(error))
+        return Compared(status="refused", said=str(error))
     if before is None:
         said = f"there is no {folder.path(key)}; make it: {command([name], options)}"
-        return Beside(status="missing", said=said)
+        return Compared(status="missing", said=said)
     if not found:
-        return Beside(status="passed")
-    return Beside(
+        return Compared(status="passed")
+    return Compared(
         status="changed", said="\n".join(_lines(found, folder.path(key))), difference=found
     )
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attntrace.checks.owners import has_owner, key_of
+from attntrace.checks.keys import has_owner, key_of
 from attntrace.errors import SettingsError
 
 HERE = Path(".attntrace")

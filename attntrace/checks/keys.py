@@ -1,10 +1,10 @@
-"""What a baseline is called after what it is of, and whether that is still there.
+"""Keys: what the baseline of a config is called, and whether that config is still there.
 
-The name, its key, is the path of the config from the folder that the baselines' folder is in, so
+The key is the path of the config from the folder that the baselines' folder is in, so
 `configs/gpt2.yaml` has `.attntrace/configs/gpt2.yaml.json`. A preset has its own name; code of the
 user's own has its file or module and, behind "#", the name in it: `models/vit.py#Block`,
-`package.module#Block`; `hf:PATH` has `hf#/PATH`. Two of them never have the same key; where a file system does not
-tell `block` from `Block`, two names in one file that differ by that alone have one baseline.
+`package.module#Block`; `hf:PATH` has `hf#/PATH`. Two configs never have the same key; keys that
+differ in capitals alone, such as `vit.py#block`, share a file where the file system has it so.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from itertools import accumulate
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from attntrace.checks.find import YAML
 from attntrace.errors import Problem, SettingsError
 
 HF = "hf#/"
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"\\|?*%#\ud800-\udfff]')
 """What file systems refuse, and what keys have a meaning for: written as %3A is for a colon."""
-_YAML = (".yaml", ".yml")
 _UNTOLD = re.compile(r"import\s+\*|\bglobals\b|\b(?:set|__get)attr")
-"""Code that may hold names which do not stand in it."""
+"""Found in code that may define names which are not written in it."""
+_ODD = "surrogateescape"
+"""How Python keeps the bytes of a file's name that are no text."""
 
 
 def key_of(target: str, root: Path) -> str:
@@ -51,11 +53,11 @@ def key_of(target: str, root: Path) -> str:
     if not Path(target).exists() and path_of(target):
         return target
     place = _place(target, target, root)
-    return place if place.endswith(_YAML) else f"{place}#"
+    return place if place.endswith(YAML) else f"{place}#"
 
 
 def has_owner(key: str, root: Path) -> bool:
-    """Whether what a baseline of that key is of is there; True also where that cannot be told.
+    """Whether the config or code of a key is there; True also where that cannot be told.
 
     No code of the user's own is run to find out.
     """
@@ -71,11 +73,8 @@ def has_owner(key: str, root: Path) -> bool:
     return bool(not mark and path_of(place)) or _is_there(above / place)
 
 
-_ODD = "surrogateescape"  # how Python holds bytes of a file's name that are no text
-
-
 def _place(target: str, path: str | Path, root: Path) -> str:
-    """Return where a file lies from the folder that holds `root`, as the user wrote its links."""
+    """Return the path of a file from the folder that holds `root`, links resolved if they must be."""
     for way in (_absolute, os.path.realpath):
         inside, above = Path(way(path)), Path(way(Path(_absolute(root)).parent))
         if inside.is_relative_to(above):
@@ -107,7 +106,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _may_hold(file: Path, name: str) -> bool:
-    """Whether a name may be in a file of code: it stands there, or nobody can tell."""
+    """Whether a file of code may define a name: it is written there, or nobody can tell."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError):
