@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isqrt
@@ -107,9 +108,12 @@ def _tie(sizes: Sizes) -> None:
 
 
 def _groups(sizes: Sizes) -> list[list[str]]:
-    """Return the sizes, those of one value together."""
+    """Return the sizes, those of one value together, those of inputs first.
+
+    A constructor may refuse all others one by one, until no probe is left.
+    """
     groups: dict[str, list[str]] = {}
-    for name in sizes.now:
+    for name in sorted(sizes.now, key=sizes.parts.__contains__):
         groups.setdefault(sizes.tied.get(name, name), []).append(name)
     return [*groups.values()]
 
@@ -122,8 +126,8 @@ def _untie(probes: Probes, sizes: Sizes) -> None:
     """
     _free(probes, sizes, [name for name in sizes.tied if name in probes.turns])
     if probes.made >= MOST:
-        unknown = {name for pair in sizes.tied.items() for name in pair}
-        kept = {name: turn for name, turn in probes.turns.items() if name not in unknown}
+        together = Counter(sizes.tied.get(name, name) for name in probes.turns)
+        kept = {n: turn for n, turn in probes.turns.items() if together[sizes.tied.get(n, n)] == 1}
         if len(kept) < len(probes.turns) and not probes.try_all(kept, beyond=True):
             probes.whole, probes.part = [], None
 

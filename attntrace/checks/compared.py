@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from attntrace.analysis.difference import difference
+from attntrace.analysis.snapshot import snapshot_of
 from attntrace.checks.baselines import Folder
 from attntrace.checks.keys import key_of
 from attntrace.checks.options import Options, command
 from attntrace.errors import AttntraceError
+from attntrace.record import Trace
 from attntrace.record.difference import Difference
 from attntrace.record.outcomes import Status
 from attntrace.record.snapshot import Snapshot
+from attntrace.render.difference import difference_lines, difference_sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,7 @@ class Compared:
     wrote: Path | None = None
 
 
-def compared(name: str, after: Snapshot, options: Options) -> Compared | None:
+def compared(name: str, facts: Trace, options: Options) -> Compared | None:
     """Compare a run of the config of that name with its baseline; None where there are none.
 
     With `options.update` the baseline is written where there is none, where it is damaged, where
@@ -36,11 +39,11 @@ def compared(name: str, after: Snapshot, options: Options) -> Compared | None:
     """
     if options.baselines is None:
         return None
-    folder = Folder(options.baselines)
+    folder, after = Folder(options.baselines), snapshot_of(facts)
     try:
         key = key_of(name, folder.root)
         before = folder.replaceable(key) if options.update else folder.read(key)
-        found = before and _difference(before, after, options.tolerance)
+        found = before and difference(before, after, tolerance=options.tolerance)
         if options.update and (found or _is_new(before, after)):
             return Compared(
                 status="passed", difference=found or None, wrote=folder.write(key, after)
@@ -52,23 +55,10 @@ def compared(name: str, after: Snapshot, options: Options) -> Compared | None:
         return Compared(status="missing", said=said)
     if not found:
         return Compared(status="passed")
-    return Compared(
-        status="changed", said="\n".join(_lines(found, folder.path(key))), difference=found
-    )
+    first = f"not as {folder.path(key)}: {difference_sentence(found)}"
+    said = "\n".join([first, *difference_lines(found)])
+    return Compared(status="changed", said=said, difference=found)
 
 
 def _is_new(before: Snapshot | None, after: Snapshot) -> bool:
     return before is None or not after.measured.keys() <= before.measured.keys()
-
-
-def _difference(before: Snapshot, after: Snapshot, tolerance: float) -> Difference:
-    from attntrace.analysis.difference import difference
-
-    return difference(before, after, tolerance=tolerance)
-
-
-def _lines(found: Difference, path: Path) -> Iterator[str]:
-    from attntrace.render.difference import difference_lines, difference_sentence
-
-    yield f"not as {path}: {difference_sentence(found)}"
-    yield from difference_lines(found)

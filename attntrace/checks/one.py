@@ -9,6 +9,7 @@ from contextlib import redirect_stdout
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from attntrace.api.graph import run_with_graph_if_needed
 from attntrace.checks.compared import Compared, compared
 from attntrace.checks.find import Checked
 from attntrace.checks.options import Options
@@ -54,7 +55,7 @@ def check_one(checked: Checked, options: Options) -> Outcome:
             judged = list(_refused(error, checked))
         else:
             judged = [(verdict_on(checked, RUNS), "passed"), *_expected(loaded, facts)]
-            found = _compared(checked, facts, options)
+            found = compared(checked.name, facts, options)
     if found is not None:
         judged.append((verdict_on(checked, BASELINE, found.said), found.status))
     return Outcome(
@@ -97,8 +98,6 @@ def run(loaded: Loaded | LoadedSubject) -> Trace:
         BuildError, ForwardError: it could not be built or run.
 
     """
-    from attntrace.api.graph import run_with_graph_if_needed
-
     try:
         return run_with_graph_if_needed(loaded.spec, lambda _: None, measure=False, axes=True)
     except SettingsError as error:
@@ -141,9 +140,3 @@ def _expected(loaded: Loaded | LoadedSubject, facts: record.Trace) -> Iterator[J
 
     for verdict in judged(loaded.expect, facts):
         yield verdict, "passed" if verdict.holds else "failed"
-
-
-def _compared(checked: Checked, facts: record.Trace, options: Options) -> Compared | None:
-    from attntrace.analysis.snapshot import snapshot_of
-
-    return compared(checked.name, snapshot_of(facts), options)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from attntrace.record.outcomes import Outcome, Report
-from attntrace.render.report.breaches import Breach, breaches, counts, lines_of, plain, status_counts
+from attntrace.render.report.breaches import (
+    Breach,
+    breaches,
+    counts,
+    lines_of,
+    plain,
+    status_counts,
+)
 from tests.render.report.reports import all_pass, breaks, each_status
 
 
