@@ -8,7 +8,7 @@
     ├── BuildError      3   the block could not be built
     └── ForwardError    3   the block was built and its forward raised
 
-Everything else that escapes is a bug of ours and exits with 101.
+Everything else that escapes is a bug of ours and exits with `BUG`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from attntrace.api import Trace
     from attntrace.record import Diagnosis
 
+BUG = 101
 _FEW = 30
 """Names that are listed; of more only those that come near."""
 

@@ -98,9 +98,9 @@ class ConfigFile(pytest.File):
     def outcome(self) -> Outcome:
         """What came of the config, which runs when the first item asks."""
         from attntrace.checks.find import Checked
-        from attntrace.checks.one import check_one
+        from attntrace.checks.one import outcome_of
 
-        return check_one(Checked(_shown(self.path), "file"), _options(self.config))
+        return outcome_of(Checked(_shown(self.path), "file"), _options(self.config))
 
 
 class Contract(pytest.Item):
@@ -162,11 +162,14 @@ def assert_shapes() -> Callable[..., Trace]:
 
     def called(*args: Any, **kwargs: Any) -> Trace:
         __tracebackhide__ = True
-        from attntrace.checks.shapes import assert_shapes
+        from attntrace.checks.untouched import without_numpy
         from attntrace.errors import AttntraceError
 
         try:
-            return assert_shapes(*args, **kwargs)
+            with without_numpy():
+                from attntrace.checks.shapes import assert_shapes
+
+                return assert_shapes(*args, **kwargs)
         except AttntraceError as error:
             said = str(error)
         pytest.fail(said)  # not in there, where pytest would show how we came to it

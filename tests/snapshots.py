@@ -43,7 +43,7 @@ def random_row(random, paths):
     shape = random.choice([None, (4,), (100,), (4, 100), (100, 4)])
     return row(
         random.choice(paths),
-        random.choice("xyqk"),
+        random.choice(["x", "y", "q", "k", "", "y[0]", "y[1]"]),
         random.choice(["linear", "mul", "view"]),
         phase=random.choice(["forward", "forward", "backward"]),
         shape=shape,
@@ -54,11 +54,14 @@ def random_row(random, paths):
 
 
 def random_module(random, path):
-    """Return a module with up to three parameters of its own, in few forms."""
+    """Return a module with up to three parameters of its own, in few forms, and two settings."""
     forms = ["float32[4]", "float32[4, 100]", "float32[100, 4]", "bfloat16[4]"]
     names = random.sample(["weight", "bias", "scale"], random.randint(0, 3))
     own = {name: random.choice(forms) for name in names}
-    return module(path, random.choice(["Linear", "Norm"]), random.randint(0, 3), **own)
+    made = module(path, random.choice(["Linear", "Norm"]), random.randint(0, 3), **own)
+    names = random.sample(["dropout", "eps", "mode"], random.randint(0, 2))
+    settings = {name: random.choice([0, 0.5, True, "tanh", (1, 2)]) for name in sorted(names)}
+    return replace(made, settings=tuple(settings.items()))
 
 
 def random_snapshot(random):
@@ -105,7 +108,8 @@ def edited(random, run):
         rows[at : at + 1] = random.choice([[], old + old, new, old + new, named])
     if random.random() < 0.3:
         old = random.choice(modules)
-        new = replace(old, own=random_module(random, old.path).own)
+        other = random_module(random, old.path)
+        new = replace(old, **random.choice([{"own": other.own}, {"settings": other.settings}]))
         modules = [new if of.path == old.path else of for of in modules]
     numbers = random.choice([{}, {}, _numbers(random)])
     return replace(run, rows=tuple(rows), modules=tuple(modules), **numbers)

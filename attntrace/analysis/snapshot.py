@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import accumulate, groupby
 
 from attntrace.analysis.memory import memory_report
@@ -40,6 +43,7 @@ def snapshot_of(trace: Trace) -> Snapshot:
                 type=one.type,
                 parameters=one.parameters,
                 own=tuple(sorted(one.own.items())),
+                settings=tuple(sorted(one.settings.items())),
             )
             for one in trace.modules
         ),
@@ -59,7 +63,7 @@ def device_key(where: Environment) -> str:
 def _row(row: TensorRecord) -> SnapshotRow:
     return SnapshotRow(
         path=row.path,
-        name=_stable(row.name),
+        name=_name(row),
         op=GRADIENT if row.kind == "gradient" else row.op,
         kind=row.kind,
         phase=row.phase,
@@ -68,6 +72,29 @@ def _row(row: TensorRecord) -> SnapshotRow:
         dtype=row.dtype,
         nbytes=row.nbytes,
     )
+
+
+def _name(row: TensorRecord) -> str:
+    """Return the name of a row in one spelling, whatever a formatter makes of it.
+
+    Where a row has but the path of its module for a name, that is left out: the path says it. What
+    could be a variable's name is one.
+    """
+    d = "d " if row.kind == "gradient" and row.name.startswith("d ") else ""
+    name = row.name.removeprefix(d)
+    return d if name == row.path and not name.isidentifier() else d + _spelled(_stable(name))
+
+
+@lru_cache(maxsize=4096)
+def _spelled(name: str) -> str:
+    """Return an expression as Python writes it; what is none as it is."""
+    if name.isidentifier():
+        return name
+    with warnings.catch_warnings(action="ignore"):  # of what Python is not sure is meant
+        try:
+            return ast.unparse(ast.parse(name, mode="eval"))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return name
 
 
 def _stable(text: str) -> str:

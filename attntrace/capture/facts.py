@@ -122,6 +122,7 @@ def module_record(visit: Visit) -> ModuleRecord:
         depth=visit.depth,
         parameters=visit.below.scalars[visit.path],
         own=visit.below.own.get(visit.path, {}),
+        settings=visit.below.settings.get(visit.path, {}),
         outputs=visit.outputs,
         note=visit.note,
         batch_first=visit.batch_first,

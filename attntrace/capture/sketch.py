@@ -16,7 +16,7 @@ from torch import Tensor, is_grad_enabled, nn
 
 from attntrace.analysis.probing import Sketch, Stroke
 from attntrace.capture.as_device import run_as
-from attntrace.capture.as_device.modules import FUSED
+from attntrace.capture.as_device.modules import has_fused_path
 from attntrace.capture.compiled import eagerly
 from attntrace.capture.describe import plain, shape_of
 from attntrace.capture.drafts import Row
@@ -72,7 +72,7 @@ def sketch(
     a loop may be endless with other sizes.
     """
     owner = _owner(subject)
-    fused = owner is None or any(type(part).forward in FUSED for part in owner.modules())
+    fused = owner is None or any(has_fused_path(part) for part in owner.modules())
     found = _sketch(subject, args, kwargs, _Watch(as_device, fused, most))
     if not found.failed:
         return found

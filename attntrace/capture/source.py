@@ -25,9 +25,11 @@ from attntrace.capture.targets import Part
 
 _INTERNAL = ("torch.", "attntrace.capture.")
 _PYTHON = str(Path(linecache.__file__).parent) + os.sep
-_CALLING = frozenset({"torch.nn.modules.module", "torch.utils._contextlib"})
-"""Modules of torch's whose functions return what the author's return: the calls of modules, and of
-functions under `@torch.no_grad()`."""
+_CALLING = frozenset(
+    {"torch.nn.modules.module", "torch.utils._contextlib", "torch.autograd.function"}
+)
+"""Modules of torch's whose functions return what the author's return: the calls of modules, of
+functions under `@torch.no_grad()`, and of an `autograd.Function`."""
 _MOST_RETURNS = 8
 _OUTERMOST = "attntrace.capture.observe"
 _IS_INTERNAL: dict[str, bool] = {}

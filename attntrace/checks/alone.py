@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from attntrace.checks.crew import FORKS, OFTEN, Worker, death, end, heard, start, warm_meta
+from attntrace.checks.crew import FORKS, OFTEN, Worker, death, end, heard, start
 from attntrace.checks.worker import settle
 from attntrace.errors import AttntraceError, BuildError
 
@@ -26,7 +26,7 @@ def alone(work: Callable[..., T], *arguments: Any) -> T:
 
     """
     if FORKS:
-        warm_meta()
+        _warm_meta()
     context: Any = get_context("fork" if FORKS else "spawn")
     ours, theirs = context.Pipe(duplex=False)
     worker = Worker(context.Process(target=_answer, args=(theirs, work, arguments)), ours)
@@ -40,6 +40,13 @@ def alone(work: Callable[..., T], *arguments: Any) -> T:
         raise error
     result: T = value
     return result
+
+
+def _warm_meta() -> None:
+    """Import what the first op on meta does, which takes about a second: the other side may need it."""
+    import torch
+
+    torch.empty(1, device="meta").add(1)
 
 
 def _awaited(worker: Worker) -> Any:

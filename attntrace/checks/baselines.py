@@ -144,7 +144,7 @@ def _is_baseline(path: Path) -> bool:
 def _text_of(path: Path) -> str | None:
     r"""Return the text of a file with "\n" at the ends of lines, None where there is no file.
 
-    Bytes that are no UTF-8 are replaced in it, by something that is no ASCII either.
+    It has no byte order mark. Bytes that are no UTF-8 are replaced in it, by something that is no ASCII either.
 
     Raises:
         BaselineError: it cannot be read, or is a folder, a pipe or the like.
@@ -153,7 +153,7 @@ def _text_of(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
-            return path.read_text(encoding="utf-8", errors="replace")
+            return path.read_text(encoding="utf-8-sig", errors="replace")
     except FileNotFoundError:
         return None
     except OSError as error:

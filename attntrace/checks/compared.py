@@ -9,11 +9,11 @@ from attntrace.analysis.difference import difference
 from attntrace.analysis.snapshot import snapshot_of
 from attntrace.checks.baselines import Folder
 from attntrace.checks.keys import key_of
-from attntrace.checks.options import Options, command
+from attntrace.checks.options import FOLDER, Options, command
 from attntrace.errors import AttntraceError
 from attntrace.record import Trace
 from attntrace.record.difference import Difference
-from attntrace.record.outcomes import Status
+from attntrace.record.outcomes import MAKE_IT, Status
 from attntrace.record.snapshot import Snapshot
 from attntrace.render.difference import difference_lines, difference_sentence
 
@@ -51,12 +51,13 @@ def compared(name: str, facts: Trace, options: Options) -> Compared | None:
     except AttntraceError as error:
         return Compared(status="refused", said=str(error))
     if before is None:
-        said = f"there is no {folder.path(key)}; make it: {command([name], options)}"
+        said = f"there is no {folder.path(key)}{MAKE_IT}{command([name], options)}"
         return Compared(status="missing", said=said)
     if not found:
         return Compared(status="passed")
-    first = f"not as {folder.path(key)}: {difference_sentence(found)}"
-    said = "\n".join([first, *difference_lines(found)])
+    where = "" if options.baselines == FOLDER else f" {folder.path(key)}"
+    first = f"differs from its baseline{where}: {difference_sentence(found)}"
+    said = "\n".join([first, *difference_lines(found, headed=True)])
     return Compared(status="changed", said=said, difference=found)
 
 

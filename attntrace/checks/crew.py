@@ -7,7 +7,9 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from time import monotonic, perf_counter
@@ -15,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from attntrace.checks.find import Checked
-from attntrace.checks.one import check_one, verdict_on
+from attntrace.checks.one import outcome_of, verdict_on
 from attntrace.checks.options import Options
 from attntrace.checks.worker import Answer, work
 from attntrace.record.outcomes import RUNS, Outcome
@@ -48,11 +50,13 @@ class Crew:
         self.forks = forks
         self._context: Any = get_context("fork" if forks else "spawn")
         self._workers: list[Worker] = []
-        self._hired = 0
+        self._imported: list[str] = []
+        """Modules that a worker has imported, and that may not be here."""
 
     def __enter__(self) -> Self:
-        if self.forks:  # a small run imports most of what every worker needs
-            check_one(Checked("multi-head", "preset"), Options(baselines=None))
+        if self.forks:  # what every worker needs is imported once, most of it by a small run
+            outcome_of(Checked("multi-head", "preset"), Options(baselines=None))
+            import_module("attntrace.subjects.build")
         return self
 
     def __exit__(
@@ -99,12 +103,14 @@ class Crew:
             if answer is None:
                 self._workers.remove(worker)
                 end([worker])
+            if answer is not None:
+                self._imported += answer.imported
             if checked is not None:
                 yield checked, answer or Answer(_died(worker, checked))
 
     def _hire(self) -> Worker:
-        if self.forks and self._hired >= len(self._workers) + 1:
-            warm_meta()  # this one replaces another, and more may: import once what all need
+        if self.forks:
+            self._import_once()
         ours, theirs = self._context.Pipe()
         others = [ours, *(worker.pipe for worker in self._workers)] if self.forks else []
         process = self._context.Process(target=work, args=(theirs, others, self._options))
@@ -112,8 +118,14 @@ class Crew:
         self._workers.append(worker)
         start(worker)
         theirs.close()
-        self._hired += 1
         return worker
+
+    def _import_once(self) -> None:
+        """Import here what workers have imported, so that later ones need not."""
+        for name in self._imported:
+            with suppress(Exception):  # whoever needs it says what is wrong with it
+                import_module(name)
+        self._imported.clear()
 
 
 def start(worker: Worker) -> None:
@@ -173,10 +185,3 @@ def _signal(worker: Worker, name: str) -> None:
     except (AttributeError, OSError):  # no groups here, or it has none yet, or nobody is left
         if worker.process.is_alive():
             os.kill(worker.process.pid, number)
-
-
-def warm_meta() -> None:
-    """Import what the first op on meta does, which takes about a second."""
-    import torch
-
-    torch.empty(1, device="meta").add(1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,10 @@ from attntrace.api.graph import run_with_graph_if_needed
 from attntrace.checks.compared import Compared, compared
 from attntrace.checks.find import Checked
 from attntrace.checks.options import Options
+from attntrace.checks.suggested import as_yaml
 from attntrace.checks.untouched import untouched
 from attntrace.errors import AttntraceError, BuildError, ForwardError, Problem, SettingsError
+from attntrace.errors import said as message_of
 from attntrace.record.outcomes import (
     BASELINE,
     EXIT_CODES,
@@ -30,9 +34,27 @@ if TYPE_CHECKING:
     from attntrace.api import Trace
     from attntrace.spec import Loaded, LoadedSubject
 
+_EMPTY = "no settings in it; a config has the settings of a block, or a target"
 _WORSE = tuple(EXIT_CODES)
 _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)")
 Judged = tuple[Verdict, Status]
+
+
+def outcome_of(checked: Checked, options: Options) -> Outcome:
+    """Return what `check_one` does; a bug of ours is the outcome of the config that it comes up in."""
+    start = perf_counter()
+    try:
+        return check_one(checked, options)
+    except Exception as error:  # noqa: BLE001 - whatever escapes is a bug of ours
+        said = f"this is a bug in attntrace: {type(error).__name__}: {message_of(error)}"
+        verdict = verdict_on(checked, RUNS, f"{said}\n{traceback.format_exc()}")
+    return Outcome(
+        config=checked.name,
+        status="broken",
+        verdicts=(verdict,),
+        seconds=perf_counter() - start,
+        is_bug=True,
+    )
 
 
 def check_one(checked: Checked, options: Options) -> Outcome:
@@ -83,10 +105,19 @@ def load(checked: Checked, device: str | None = None) -> Loaded | LoadedSubject:
     flags = {} if device is None else {"run.device": device}
     if asks_for_subject(checked.name):
         return load_subject(checked.name, flags=flags)
+    if checked.kind == "file" and _is_empty(checked.name):
+        raise SettingsError([Problem("file", _EMPTY, checked.name)])
     loaded = load_spec(checked.name, flags=flags)
     for note in loaded.notes:
         sys.stderr.write(f"attntrace: note: {checked.name}: {note}\n")
     return loaded
+
+
+def _is_empty(file: str) -> bool:
+    """Whether a YAML file has nothing in it but comments."""
+    from attntrace.spec.document import read_yaml
+
+    return not read_yaml(Path(file))
 
 
 def run(loaded: Loaded | LoadedSubject) -> Trace:
@@ -107,16 +138,26 @@ def run(loaded: Loaded | LoadedSubject) -> Trace:
 def _refused(error: AttntraceError, checked: Checked) -> Iterator[Judged]:
     """Yield why there is no run: a verdict for each wrong setting, else one verdict."""
     if isinstance(error, SettingsError):
-        for problem in error.problems:
+        for problem in as_yaml(error).problems:
             place = _place(problem, checked)
             said = problem.message if place else str(problem)
             contract = f"config.{problem.path}"
             yield Verdict(contract=contract, holds=False, said=said, place=place), "refused"
         return
-    brief, whole = error.brief, str(error)
-    said = brief if whole == brief else f"{brief}\n{whole}"
     broken = isinstance(error, BuildError | ForwardError)
-    yield verdict_on(checked, RUNS, said), "broken" if broken else "refused"
+    yield verdict_on(checked, RUNS, _told(error)), "broken" if broken else "refused"
+
+
+def _told(error: AttntraceError) -> str:
+    """Return all that an error says; of a panel what was raised in the first line, and once."""
+    if not isinstance(error, ForwardError) or error.diagnosis is None:
+        return str(error)
+    raised = f"{error.diagnosis.error}: {error.diagnosis.message}"
+    head, *panel = str(error).splitlines()
+    last = [line.strip() for line in raised.splitlines()]
+    if [line.strip() for line in panel[-len(last) :]] == last:
+        del panel[-len(last) :]
+    return "\n".join([f"{head}: {raised}", *panel])
 
 
 def _place(problem: Problem, checked: Checked) -> Place | None:

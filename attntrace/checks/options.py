@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,20 @@ class Options:
     """The part by which a measured peak may differ."""
     device: str | None = None
     """Where to run; None for each config's own."""
+
+
+def folder_near() -> Path:
+    """Return `.attntrace` of the current folder, or where that has none, of the nearest above it.
+
+    As far up as the top of the repository, or where this is none, of the file system.
+    """
+    here = Path.cwd()
+    for above in (here, *here.parents):
+        if (above / FOLDER).is_dir():
+            return Path(os.path.relpath(above / FOLDER, here))
+        if (above / ".git").exists():
+            break
+    return FOLDER
 
 
 def command(arguments: Iterable[str], options: Options) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 from attntrace.checks.crew import FORKS, SIGNAL, Crew
 from attntrace.checks.find import Checked
 from attntrace.checks.glance import Glance, glance
-from attntrace.checks.one import check_one
+from attntrace.checks.one import outcome_of
 from attntrace.checks.options import Options
 from attntrace.record.outcomes import RUNS, Outcome
 
@@ -21,8 +22,14 @@ _KILLED = f"{SIGNAL} 9"
 GPUS = ("cuda", "mps")
 
 
-class WorkerError(Exception):
-    """A bug of ours in another process; the message is its traceback."""
+class Watch(Protocol):
+    """Somebody who is told which config begins and which is over."""
+
+    def begin(self, what: str) -> None:
+        """Hear of one that begins."""
+
+    def end(self, what: str) -> None:
+        """Hear of one that is over."""
 
 
 def outcomes(
@@ -31,28 +38,24 @@ def outcomes(
     *,
     jobs: int | None = None,
     fail_fast: bool = False,
-    begun: Callable[[str], None] = lambda _: None,
+    watch: Watch | None = None,
 ) -> Generator[Outcome]:
     """Yield what came of each config, in the order given, as soon as the next is there.
 
     `jobs` processes share the work: where it is None as many as there are cores, or 1 if a config
-    runs on a GPU. With one, the configs run in this process. `begun` is told the name of each config
-    that begins. With `fail_fast` the first that does not pass ends it all: configs that still run
-    then, or wait, have no outcome. Close the iterator where it is left early.
-
-    Raises:
-        WorkerError: a bug of ours in a worker.
-
+    runs on a GPU. With one, the configs run in this process. With `fail_fast` the first that does not
+    pass ends it all: configs that still run then, or wait, have no outcome. Close the iterator where
+    it is left early.
     """
     glances = {one: glance(one) for one in checked}
     on_gpu = (options.device or "").startswith(GPUS) or any(g.on_gpu for g in glances.values())
     count = min(jobs or (1 if on_gpu else cores()), len(checked))
     if count <= 1:
-        found = _here(checked, options, begun)
+        found = _here(checked, options, watch)
     else:
         forks = FORKS and not on_gpu  # CUDA cannot begin in a copy of a process that has begun it
-        found = _in_crew(glances, Crew(options, forks=forks), count, begun)
-    yield from _in_order(checked, found, fail_fast=fail_fast)
+        found = _in_crew(glances, Crew(options, forks=forks), count, watch)
+    yield from _in_order(checked, found, watch, fail_fast=fail_fast)
 
 
 def cores() -> int:
@@ -69,12 +72,18 @@ def cores() -> int:
 
 
 def _in_order(
-    checked: Sequence[Checked], found: Generator[tuple[Checked, Outcome]], *, fail_fast: bool
+    checked: Sequence[Checked],
+    found: Generator[tuple[Checked, Outcome]],
+    watch: Watch | None,
+    *,
+    fail_fast: bool,
 ) -> Generator[Outcome]:
     """Yield outcomes in the order of the configs, each as soon as those before it are there."""
     waiting, there = deque(checked), dict[Checked, Outcome]()
     with closing(found):
         for one, outcome in found:
+            if watch:
+                watch.end(one.name)
             there[one] = outcome
             if fail_fast and outcome.exit_code:
                 break
@@ -84,15 +93,16 @@ def _in_order(
 
 
 def _here(
-    checked: Sequence[Checked], options: Options, begun: Callable[[str], None]
+    checked: Sequence[Checked], options: Options, watch: Watch | None
 ) -> Generator[tuple[Checked, Outcome]]:
     for one in checked:
-        begun(one.name)
-        yield one, check_one(one, options)
+        if watch:
+            watch.begin(one.name)
+        yield one, outcome_of(one, options)
 
 
 def _in_crew(
-    glances: dict[Checked, Glance], crew: Crew, jobs: int, begun: Callable[[str], None]
+    glances: dict[Checked, Glance], crew: Crew, jobs: int, watch: Watch | None
 ) -> Generator[tuple[Checked, Outcome]]:
     """Yield each outcome as it comes; the configs that may take longest are begun first.
 
@@ -103,7 +113,8 @@ def _in_crew(
     with crew:
         while waiting or alone or crew.running:
             while len(crew.running) < jobs and waiting:
-                begun(waiting[0].name)
+                if watch:
+                    watch.begin(waiting[0].name)
                 crew.give(waiting.popleft())
             if len(crew.running) > 1:
                 beside.update(crew.running)
@@ -113,8 +124,6 @@ def _in_crew(
             for one, answer in crew.answers():
                 if glances[one].is_own and crew.forks:
                     crew.dismiss()
-                if answer.outcome is None:
-                    raise WorkerError(f"{one.name}:\n{answer.bug}")
                 if one in beside and _lacked_memory(answer.outcome):
                     alone.append(one)
                 else:

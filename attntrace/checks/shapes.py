@@ -68,7 +68,8 @@ def _words_of_inputs(
     words = {}
     for name, tensor in named_inputs(*call):
         shape = tuple(tensor.shape)
-        dims = list(_dims(expected.get(name, ()), len(shape)))
+        asked = expected.get(f"{name}@input", expected.get(name, ()))
+        dims = list(_dims(asked, len(shape)))
         if dims:
             words[name] = tuple(
                 dim if _is_name(dim) and known.setdefault(dim, size) == size else ""

@@ -29,6 +29,8 @@ _AT_REVISION = re.compile(r"(?P<name>(?:[^:{}]|\{[^{}]*\})+):(?P<path>.*)", re.D
 _SHORT = 7
 _NO_PATH = "of which file? Write {0}FILE.yaml"
 _WHICH_FILE = "of a revision, name a file: {0}:FILE.yaml, {0}:FILE.json or {0}:FILE.py:NAME"
+_REVISION = "is a revision; of which file? Write {0}:FILE.yaml"
+_FOLDER = "is a folder, and diff is of two files; attntrace check runs all of a folder"
 _ABSOLUTE = "{!r} is code as it is now; write it relative to {} to have that of {}"
 _STRAY = (
     "{} was imported, which is code as it is now and not that of {}; put the folder that it is "
@@ -161,10 +163,25 @@ def _completed(text: str, other: str) -> str:
     return text + path if _is_file(path) else text
 
 
+def _is_revision(text: str) -> bool:
+    try:
+        revision(text)
+    except RevisionError:
+        return False
+    return True
+
+
 def _opened(text: str, wishes: Wishes, stack: ExitStack) -> Side:
+    from attntrace.spec.presets import path_of
+
     split = _split(text)
     if split is None:
         path = Path(text)
+        if path.is_dir():
+            raise SettingsError([Problem("file", _FOLDER, text)])
+        named = path.exists() or _is_file(text) or path_of(text)
+        if not named and _is_revision(text):
+            raise RevisionError(_REVISION.format(text))
         saved = _is_saved(text) or path.is_fifo()
         return Side(text, read(_bytes_of(path), text) if saved else _loaded(text, wishes))
     name, path_then = split

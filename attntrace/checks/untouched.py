@@ -17,19 +17,30 @@ Setting = tuple[Callable[[], Any], Callable[[Any], object]]
 
 
 @contextmanager
+def without_numpy() -> Iterator[None]:
+    """Let torch be silent in the block where there is no NumPy, which attntrace does not need.
+
+    Filters of warnings that are set in it are gone afterwards.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
+        yield
+
+
+@contextmanager
 def untouched() -> Iterator[None]:
     """Run a block on one thread of torch's; then settings of the process are what they were.
 
     These are torch's defaults, modes and random state, the current folder, the environment,
-    sys.path, warning filters and what Ctrl-C does. One thread, because what kernels allocate
+    sys.path, warning filters and what Ctrl-C and SIGTERM do. One thread, because what kernels allocate
     depends on how many there are, and a baseline must not depend on the cores of a machine.
     """
-    import torch
-
     with ExitStack() as stack:
+        stack.enter_context(without_numpy())
+        import torch
+
         for read, put_back in (*_of_torch(torch), *_of_python()):
             stack.callback(put_back, read())
-        stack.enter_context(warnings.catch_warnings())
         torch.set_num_threads(1)
         yield
 
@@ -59,12 +70,12 @@ def _of_python() -> list[Setting]:
         (lambda: list(sys.path), lambda path: sys.path.__setitem__(slice(None), path)),
     ]
     if threading.current_thread() is threading.main_thread():
-        found.append((_on_ctrl_c, lambda handler: signal.signal(signal.SIGINT, handler)))
+        found += [_on(number) for number in (signal.SIGINT, signal.SIGTERM)]
     return found
 
 
-def _on_ctrl_c() -> Any:
-    return signal.getsignal(signal.SIGINT)
+def _on(number: signal.Signals) -> Setting:
+    return lambda: signal.getsignal(number), lambda handler: signal.signal(number, handler)
 
 
 def _put_environment(before: dict[str, str]) -> None:

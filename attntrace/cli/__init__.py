@@ -13,7 +13,7 @@ import typer
 from attntrace.cli.check import check_command
 from attntrace.cli.compare import compare_command
 from attntrace.cli.diff import diff_command
-from attntrace.cli.exits import EXIT_CODES, report_bug
+from attntrace.cli.exits import EXIT_CODES, OF_CHECK, OF_DIFF, report_bug
 from attntrace.cli.fields import fields_command
 from attntrace.cli.max import max_command
 from attntrace.cli.presets import presets_command
@@ -33,8 +33,8 @@ app = typer.Typer(
 )
 app.command("run", epilog=EXIT_CODES)(run_command)
 app.command("compare", epilog=EXIT_CODES)(compare_command)
-app.command("check", epilog=EXIT_CODES)(check_command)
-app.command("diff", epilog=EXIT_CODES)(diff_command)
+app.command("check", epilog=OF_CHECK)(check_command)
+app.command("diff", epilog=OF_DIFF)(diff_command)
 app.command("max", epilog=EXIT_CODES)(max_command)
 app.command("presets", epilog=EXIT_CODES)(presets_command)
 app.command("fields", epilog=EXIT_CODES)(fields_command)
@@ -54,7 +54,7 @@ def attntrace(
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Every intermediate tensor of a PyTorch attention block: name, shape, axes, memory."""
+    """Every intermediate tensor of a PyTorch model: name, shape, axes, memory."""
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from attntrace.cli.exits import exit_codes
 from attntrace.cli.output import deliver
 from attntrace.cli.progress import Line
 from attntrace.cli.request import Given, with_flags
+from attntrace.cli.stop import stopped
 from attntrace.cli.tolerance import tolerance_from
 from attntrace.errors import AttntraceError, Problem, SettingsError
 
@@ -34,15 +35,15 @@ STYLES = {"passed": "green", "changed": "yellow", "missing": "yellow"}
 
 @with_flags(
     paths=options.Paths,
+    update=options.Update,
+    prune=options.Prune,
+    baselines=options.Baselines,
+    no_baselines=options.NoBaselines,
+    tolerance=options.Tolerance,
     device=options.OwnDevice,
     jobs=options.Jobs,
     fail_fast=options.FailFast,
     exit_zero=options.ExitZero,
-    baselines=options.Baselines,
-    no_baselines=options.NoBaselines,
-    update=options.Update,
-    prune=options.Prune,
-    tolerance=options.Tolerance,
 )
 def check_command(
     given: Given,
@@ -59,8 +60,7 @@ def check_command(
         report = _checked(asked)
         _show(report, asked)
         _prune(asked)
-        if report.exit_code and not given["exit_zero"]:
-            raise typer.Exit(report.exit_code)
+        _exit(report, bool(given["exit_zero"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class _Asked:
 def _asked(given: Given, format: str, output: Path | None) -> _Asked:
     """Return what the flags ask for. SettingsError with every problem of them."""
     from attntrace.checks.find import DEFAULT, find
-    from attntrace.checks.options import command
+    from attntrace.checks.options import FOLDER, command
     from attntrace.render.report import FORMATS
 
     problems = table.problems(format, output, (HUMAN, *FORMATS))
@@ -105,6 +105,8 @@ def _asked(given: Given, format: str, output: Path | None) -> _Asked:
         problems = [*error.problems, *problems]
     if problems:
         raise SettingsError(problems)
+    if wanted.baselines not in (None, FOLDER) and not given["baselines"]:
+        typer.echo(f"attntrace: note: the baselines are those of {wanted.baselines}", err=True)
     return _Asked(
         found=found,
         options=wanted,
@@ -129,7 +131,7 @@ def _keys(found: Sequence[Checked], folder: Path, problems: list[Problem]) -> It
 
 
 def _options(given: Given, problems: list[Problem]) -> Options:
-    from attntrace.checks.options import FOLDER, Options
+    from attntrace.checks.options import Options, folder_near
 
     named = given["baselines"]
     if named is not None and Path(named).exists() and not Path(named).is_dir():
@@ -138,7 +140,7 @@ def _options(given: Given, problems: list[Problem]) -> Options:
     idle = [flag for flag in _OF_BASELINES if given["no_baselines"] and given[flag]]
     problems += [Problem(flag, "means nothing beside --no-baselines", f"--{flag}") for flag in idle]
     return Options(
-        baselines=None if given["no_baselines"] else Path(named or FOLDER),
+        baselines=None if given["no_baselines"] else Path(named or folder_near()),
         update=bool(given["update"]),
         tolerance=tolerance_from(given["tolerance"], problems),
         device=_device(given["device"], problems),
@@ -177,6 +179,7 @@ def _checked(asked: _Asked) -> Report:
     """Run all configs; where people are told, print the lines of each in the order found."""
     from attntrace.checks.pool import outcomes
     from attntrace.record.outcomes import Report
+    from attntrace.render.report.breaches import plain
     from attntrace.render.report.human import outcome_lines, summary_lines
 
     start, started = perf_counter(), datetime.now(UTC)
@@ -185,13 +188,16 @@ def _checked(asked: _Asked) -> Report:
     width = max(map(len, names))
     line = Line(len(names))
     found = outcomes(
-        asked.found, asked.options, jobs=asked.jobs, fail_fast=asked.fail_fast, begun=line.begin
+        asked.found, asked.options, jobs=asked.jobs, fail_fast=asked.fail_fast, watch=line
     )
-    with closing(found), closing(line):
-        for outcome in found:
-            with line.above():
-                there.append(outcome)
-                _tell(outcome_lines(outcome, width), outcome, asked)
+    try:
+        with closing(found), closing(line):
+            for outcome in found:
+                with line.above():
+                    there.append(outcome)
+                    _tell(outcome_lines(outcome, width), outcome, asked)
+    except KeyboardInterrupt:
+        raise typer.Exit(stopped(map(plain, line.running))) from None
     ran = {outcome.config for outcome in there}
     report = Report(
         outcomes=tuple(there),
@@ -232,6 +238,16 @@ def _show(report: Report, asked: _Asked) -> None:
         deliver(FORMATS[asked.format](report), asked.output)
     elif asked.output is not None:
         deliver(to_human(report), asked.output)
+
+
+def _exit(report: Report, exit_zero: bool) -> None:
+    """Raise the exit code of a report, unless all is well; for a bug of ours say that it is one."""
+    bugs = [outcome.config for outcome in report.outcomes if outcome.is_bug]
+    if bugs:
+        message = f"attntrace: this is a bug in attntrace, not in {', '.join(bugs)}"
+        typer.echo(f"{message}\nPlease report it with its traceback.", err=True)
+    if bugs or (report.exit_code and not exit_zero):
+        raise typer.Exit(report.exit_code)
 
 
 def _add_to_summary(text: str) -> None:

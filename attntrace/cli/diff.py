@@ -39,11 +39,10 @@ After = Annotated[str, _side("B", "The same of the other side. REV: alone is the
 
 
 @with_flags(
-    sets=options.Sets,
-    device=options.Device,
     **OWN,
-    tolerance=options.Tolerance,
-    debug=options.Debug,
+    sets=options.SetsOfRuns,
+    device=options.OwnDevice,
+    tolerance=options.ToleranceOfRuns,
 )
 def diff_command(
     given: Given,
@@ -51,10 +50,9 @@ def diff_command(
     after: After,
     format: options.TableFormat = "table",
     output: options.Output = None,
+    debug: options.Debug = False,
 ) -> None:
     """Show what sets run B apart from run A: rows, modules, sizes, parameters, bytes, peaks.
-
-    Exits with 0 where they are the same, and with 1 where they differ.
 
     --set and the flags of a run are for both sides, as far as they are run.
 
@@ -62,7 +60,7 @@ def diff_command(
 
     As of your last commit but one: attntrace diff HEAD~1: configs/gpt2.yaml
     """
-    with exit_codes(given["debug"]):
+    with exit_codes(debug):
         problems = table.problems(format, output)
         tolerance = tolerance_from(given["tolerance"], problems)
         if problems:
@@ -86,6 +84,7 @@ def _difference(
     """Return what both sides are called, and in what they differ."""
     from attntrace.analysis.difference import difference
     from attntrace.checks.sides import sides
+    from attntrace.checks.suggested import as_diff
 
     with sides(before, after, wishes) as both:
         for side in both:
@@ -93,7 +92,10 @@ def _difference(
                 typer.echo(f"attntrace: note: {side.name}: {note}", err=True)
         # code of the user's own first: its process is better begun before torch has threads here
         order = sorted((0, 1), key=lambda at: not both[at].is_own)
-        taken = {at: both[at].snapshot() for at in order}
+        try:
+            taken = {at: both[at].snapshot() for at in order}
+        except SettingsError as error:
+            raise as_diff(error, (before, after)) from None
     found = difference(taken[0], taken[1], tolerance=tolerance)
     return (both[0].called, both[1].called), found
 

@@ -122,6 +122,9 @@ Sets = Annotated[
     list[str] | None, _flag("--set", "PATH=VALUE", LAYER, "Any setting, as in YAML; repeatable.")
 ]
 
+SetsOfRuns = Annotated[
+    list[str] | None, _flag("--set", "PATH=VALUE", RUN, "Any setting, as in YAML; repeatable.")
+]
 Device = Annotated[
     Text, _flag("--device", "DEVICE", RUN, "cpu, cuda[:N], mps, or meta: allocates nothing (cpu).")
 ]
@@ -183,6 +186,9 @@ Update = Annotated[
 Prune = Annotated[Switch, _switch("--prune", BASELINES, "Delete baselines whose config is gone.")]
 Tolerance = Annotated[
     Text, _flag("--tolerance", "PART", BASELINES, "By how much measured peaks may differ (1%).")
+]
+ToleranceOfRuns = Annotated[
+    Text, _flag("--tolerance", "PART", SHOW, "By how much measured peaks may differ (1%).")
 ]
 Jobs = Annotated[
     Text, _flag("--jobs", "N", RUN, "Processes that share the work (the cores; 1 on a GPU).")

@@ -41,12 +41,19 @@ class Line:
     def __init__(self, total: int) -> None:
         self._total, self._done, self._text = total, 0, ""
         self._there = sys.stderr.isatty()
+        self.running: list[str] = []
+        """What has begun and not ended."""
 
     def begin(self, what: str) -> None:
         """Show what begins now."""
         end_if_pressed()
+        self.running.append(what)
         self._text = "".join(letter if letter.isprintable() else "?" for letter in what)
         self._draw()
+
+    def end(self, what: str) -> None:
+        """Note that this is over."""
+        self.running.remove(what)
 
     def close(self) -> None:
         """Take the line away, until the next begins."""

@@ -1,58 +1,65 @@
-"""Ctrl-C ends any command with one word and exit code 130, wherever it comes."""
+"""Ctrl-C and SIGTERM end any command with one line and their exit code, wherever they come."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event, Timer
 from types import FrameType
 
-STOPPED = 130
-"""128 and the number of the signal, as shells have it."""
+STOPPED = 128
+"""What shells add to the number of the signal that ended a command."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SOON = 0.01
 _pressed, _said = Event(), Event()
+_came: list[int] = []
+"""The numbers of the signals that came."""
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn Ctrl-C in the block into its word and exit code; nothing else passes differently."""
+    """Turn Ctrl-C and SIGTERM in the block into their line and exit code; nothing else changes."""
     _pressed.clear()
     _said.clear()
-    others, handler = sys.unraisablehook, signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, _press_noted)
+    _came.clear()
+    others = sys.unraisablehook
+    handlers = [signal.signal(number, _press_noted) for number in _SIGNALS]
     sys.unraisablehook = lambda one: _again() if _is_stop(one) else others(one)
     try:
         yield
     except KeyboardInterrupt:
         sys.exit(stopped())
     except SystemExit as ended:
-        if ended.code == STOPPED and not _said.is_set():  # Typer has no word for it
-            stopped()
+        if ended.code == STOPPED + signal.SIGINT and not _said.is_set():  # Typer has no word for it
+            sys.exit(stopped())
         raise
     finally:
         sys.unraisablehook = others
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in zip(_SIGNALS, handlers, strict=True):
+            signal.signal(number, handler)
 
 
 def end_if_pressed() -> None:
-    """Stop here if Ctrl-C came where Python or a library lost it. Long work calls this."""
+    """Stop here if a signal came where Python or a library lost it. Long work calls this."""
     if _pressed.is_set():
         raise KeyboardInterrupt
 
 
-def _press_noted(_number: int, _frame: FrameType | None) -> None:
+def _press_noted(number: int, _frame: FrameType | None) -> None:
+    _came.append(number)
     _pressed.set()
     raise KeyboardInterrupt
 
 
-def stopped() -> int:
-    """Say that the user has stopped the command; return the exit code."""
+def stopped(at: Iterable[str] = ()) -> int:
+    """Say that the command was stopped, and at what; return the exit code."""
     _said.set()
-    print("attntrace: stopped", file=sys.stderr)
-    return STOPPED
+    what = ", ".join(at)
+    print(f"attntrace: stopped at {what}" if what else "attntrace: stopped", file=sys.stderr)
+    return STOPPED + (_came[0] if _came else signal.SIGINT)
 
 
 def _is_stop(unraisable: sys.UnraisableHookArgs) -> bool:

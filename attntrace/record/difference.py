@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from attntrace.record.runs import Setting
 from attntrace.record.snapshot import SnapshotModule, SnapshotRow
 
 TOLERANCE = 0.01
@@ -28,10 +29,24 @@ class RowChange:
     so that a module with two such rows is there twice."""
     were: tuple[str, ...] = ()
     """The module paths of `before` in these places, where they are others; () where none is."""
+    names: tuple[str, ...] = ()
+    """Its names in these places, where they differ by a number; () where all are the same."""
     moved: bool = False
     """Whether it comes at another place in the order, whatever else changed."""
     implied: bool = False
-    """Whether it was inserted or removed with the module that it is in."""
+    """Whether it came, went, or got another path alone, with the module that it is in."""
+    explained: bool = False
+    """Whether it is what the sizes that changed make of it, and nothing else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingChange:
+    """One setting of a module of torch's that is not as it was."""
+
+    name: str
+    before: Setting | None
+    """None where there was none."""
+    after: Setting | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +64,8 @@ class ParameterChange:
 class ModuleChange:
     """One module that is not as it was, or many alike.
 
-    Changed are its type, how often it is called, or parameters of its own: those of a module below
-    it are told there.
+    Changed are its type, how often it is called, or parameters or settings of its own: those of a
+    module below it are told there.
     """
 
     what: What
@@ -66,6 +81,10 @@ class ModuleChange:
     """Whether it was inserted or removed with the module around it."""
     own: tuple[ParameterChange, ...] = ()
     """What changed of its own parameters, where it was there and still is."""
+    settings: tuple[SettingChange, ...] = ()
+    """What changed of how it was made, likewise."""
+    explained: bool = False
+    """As of rows; of a module that came or went, whether it is one layer of so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from attntrace.errors import BUG
 from attntrace.record.difference import Difference
 
 Status = Literal["passed", "changed", "failed", "missing", "refused", "broken"]
 """passed; changed: not as its baseline; failed: an expectation does not hold; missing: it has no
 baseline; refused: a config or a baseline that cannot be read or means nothing; broken: it could
-not be built or its forward raised."""
+not be built, its forward raised, or attntrace has a bug."""
 EXIT_CODES: dict[Status, int] = {
     "passed": 0, "changed": 1, "failed": 1, "missing": 2, "refused": 2, "broken": 3,
 }  # fmt: skip
 """From the best status to the worst."""
 RUNS, BASELINE = "runs", "baseline"
 """The contracts of a config as a whole. The others are "config.SETTING" and "expect.ENTRY"."""
+
+MAKE_IT = "; make it: "
+"""What stands between a baseline that is missing and the command that makes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +65,13 @@ class Outcome:
     parameters: int | None = None
     wrote: str | None = None
     """The baseline that was written, None where none was."""
+    is_bug: bool = False
+    """Whether what broke is attntrace, and not the config."""
 
     @property
     def exit_code(self) -> int:
         """What this outcome alone would exit with."""
-        return EXIT_CODES[self.status]
+        return BUG if self.is_bug else EXIT_CODES[self.status]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,5 +89,5 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """The worst of its outcomes: 3 over 2 over 1 over 0."""
+        """The worst of its outcomes: 101, a bug of ours, over 3 over 2 over 1 over 0."""
         return max((outcome.exit_code for outcome in self.outcomes), default=0)

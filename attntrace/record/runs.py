@@ -9,6 +9,8 @@ from attntrace.record.tensors import Shape
 
 Device = Literal["cpu", "cuda"]
 Owner = Literal["parameter", "buffer", "input", "optimizer", "outside", "run"]
+Setting = bool | int | float | str | tuple[bool | int | float | str, ...]
+"""A number, a word, true or false, or several of these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,10 @@ class ModuleRecord:
     """The rows that a module was given which has `batch_first`; of others nobody looked."""
     own: dict[str, str] = field(default_factory=dict)
     """Its parameters but for those of the modules in it that were called: by name, dtype and shape,
-    such as "float32[192, 49]"."""
+    such as "float32[192, 49]", and ", frozen" where no gradient is wanted of it."""
+    settings: dict[str, Setting] = field(default_factory=dict)
+    """Of a module of torch's how it was made, by name: {"num_heads": 4}; of those in it that were not
+    called with the path before the name, as in `own`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

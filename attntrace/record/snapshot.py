@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from attntrace.record.runs import Setting
 from attntrace.record.tensors import Kind, Phase, Shape
 
 
@@ -14,6 +15,7 @@ class SnapshotRow:
     path: str
     """The module whose forward was running, "" for the outermost."""
     name: str
+    """The author's name or expression, in one spelling; "" where it is the path alone."""
     op: str
     """The call as it stands in the code; of every gradient "gradient"."""
     kind: Kind
@@ -38,6 +40,8 @@ class SnapshotModule:
     own: tuple[tuple[str, str], ...] = ()
     """Its parameters but for those of other modules of the run, in order of name: ("weight",
     "float32[64, 49]")."""
+    settings: tuple[tuple[str, Setting], ...] = ()
+    """How a module of torch's was made, in order of name: ("num_heads", 4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

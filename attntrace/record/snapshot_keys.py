@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, NoReturn, get_args
 
 from attntrace.record.tensors import Kind, Phase
 
 TOP = ("schema_version", "subject", "parameters", "sizes", "measured", "modules", "rows")
-MODULE = ("path", "type", "parameters", "own")
+MODULE = ("path", "type", "parameters", "own", "settings")
 ROW = ("path", "name", "op", "kind", "phase", "shape", "axes", "dtype", "nbytes")
 MEASURED = ("peak_nbytes", "training_peak_nbytes", "saved_for_backward_nbytes")
 REPEAT = ("repeat", "step", "of")
 USUAL: Mapping[str, Any] = {
     "kind": "op", "phase": "forward", "axes": None, "step": 1, "training_peak_nbytes": None,
-    "saved_for_backward_nbytes": None, "own": {},
+    "saved_for_backward_nbytes": None, "own": {}, "settings": {},
 }  # fmt: skip
 """What is not written where it is this."""
+NAMED = ("own", "settings")
+"""What is an object in the text, and pairs in order of name in a snapshot."""
 _SHOWN = 40
 """Letters of a wrong value that are said."""
 
@@ -29,7 +32,7 @@ def checked(value: Any, keys: tuple[str, ...], at: str) -> dict[str, Any]:
     """Return the values of an object by these keys, in their order, with what was left out.
 
     `at` is the place of the object, such as "rows[3]". Lists of numbers and texts become tuples,
-    an object of texts pairs in order.
+    an object of texts or settings pairs in order of name.
 
     Raises:
         WrongValueError: it is no object, lacks a key, has another, or has a value of another kind.
@@ -53,9 +56,9 @@ def checked_value(value: Any, key: str, at: str) -> Any:
     expected, holds = _KINDS[key]
     if not holds(value):
         refuse(at, expected, value)
-    if key == "own":
-        return tuple(sorted(value.items()))
-    return tuple(value) if key in _TUPLES and value is not None else value
+    if key in NAMED:
+        return tuple((name, _frozen(value[name])) for name in sorted(value))
+    return _frozen(value) if key in _TUPLES else value
 
 
 def as_object(value: Any, at: str) -> dict[str, Any]:
@@ -92,6 +95,20 @@ def _is_texts_by_name(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_text, value.values()))
 
 
+def _is_setting(value: Any) -> bool:
+    parts = value if isinstance(value, list) else [value]
+    finite = (not isinstance(part, float) or isfinite(part) for part in parts)
+    return all(isinstance(part, (int, float, str)) for part in parts) and all(finite)
+
+
+def _are_settings(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_setting, value.values()))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _or_null(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or holds(value)
 
@@ -114,6 +131,7 @@ _KINDS: Mapping[str, _Kind] = {
     "shape": ("a list of whole numbers from 0 on, or null", _or_null(_list_of(_is_count))),
     "axes": ("a list of texts, or null", _or_null(_list_of(_is_text))),
     "own": ("an object of texts", _is_texts_by_name),
+    "settings": ("an object of numbers, texts, true, false and lists of these", _are_settings),
     "repeat": ("a whole number from 2 on", lambda value: _is_number(value) and value > 1),
     "step": ("a whole number", _is_number),
     "of": ("a list of one or more", lambda value: isinstance(value, list) and bool(value)),

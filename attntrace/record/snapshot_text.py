@@ -17,6 +17,7 @@ from attntrace.record.snapshot import Measured, Snapshot, SnapshotModule, Snapsh
 from attntrace.record.snapshot_keys import (
     MEASURED,
     MODULE,
+    NAMED,
     REPEAT,
     ROW,
     TOP,
@@ -64,7 +65,7 @@ def _block(ends: str, items: Iterable[str]) -> str:
 
 def _line(values: Mapping[str, Any]) -> str:
     """Return an object on one line, without what is as usual."""
-    written = {key: dict(one) if key == "own" else one for key, one in values.items()}
+    written = {key: dict(one) if key in NAMED else one for key, one in values.items()}
     return json.dumps({key: one for key, one in written.items() if one != USUAL.get(key, ...)})
 
 
@@ -103,12 +104,14 @@ def from_text(text: str, where: str) -> Snapshot:
         BaselineError: it is no such text, is cut short, or was written by a newer attntrace.
 
     """
+    # what does not begin as ours may be somebody else's, and is never written over
+    fix = NOT_OURS if text.strip() and written_by(text) is None else AGAIN
     try:
         return _snapshot(_document(text, where))
     except WrongValueError as error:
-        raise BaselineError(f"{where}: {error}; {AGAIN}") from error
+        raise BaselineError(f"{where}: {error}; {fix}") from error
     except RecursionError as error:
-        raise BaselineError(f"{where}: nested too deep; {AGAIN}") from error
+        raise BaselineError(f"{where}: nested too deep; {fix}") from error
 
 
 def _document(text: str, where: str) -> dict[str, Any]:

@@ -125,10 +125,7 @@ class _File:
 
 def _leaves(mapping: Any, path: tuple[str, ...], file: _File, above: str) -> Iterator[Setting]:
     for key, value in mapping.items():
-        try:
-            line, column = mapping.lc.key(key)
-        except (KeyError, TypeError):  # a merged key stands somewhere else
-            line, column = mapping.lc.line, mapping.lc.col
+        line, column = _place(mapping, key)
         where = f"{file.name}:{line + 1}:{column + 1}"
         inner = (*path, str(key))
         opened = len(inner) < file.deepest or inner[0] == EXPECT
@@ -137,6 +134,19 @@ def _leaves(mapping: Any, path: tuple[str, ...], file: _File, above: str) -> Ite
         else:
             empty = value is None and file.is_empty(mapping, key)
             yield Setting(".".join(inner), _plain(value), where, "file", above, empty=empty)
+
+
+def _place(mapping: Any, key: object) -> tuple[int, int]:
+    """Return the line and column of a key, from 0; of a merged key, those in its own mapping."""
+    try:
+        line, column = mapping.lc.key(key)
+    except (KeyError, TypeError):
+        for merged in mapping.merge:
+            source = merged[1] if isinstance(merged, tuple) else merged  # before ruamel.yaml 0.19
+            if key in source:
+                return _place(source, key)
+        line, column = mapping.lc.line, mapping.lc.col
+    return line, column
 
 
 def _plain(value: Any) -> Any:

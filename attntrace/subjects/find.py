@@ -105,7 +105,11 @@ def _imported(code: Code, name: str) -> ModuleType:
         except ModuleNotFoundError as error:
             if error.name is None or not f"{name}.".startswith(f"{error.name}."):
                 raise
-            message = f"no module {error.name!r} in this folder or installed"
+            file = f"src/{name.replace('.', '/')}.py:{code.name}"
+            message = (
+                f"no module {error.name!r} in this folder or installed; install its package "
+                f"(pip install -e .), or name the file, such as {file}"
+            )
             raise SettingsError([Problem("target", message)]) from error
     here = getattr(module, "__file__", None)
     if code.file is not None and (here is None or Path(here).resolve() != code.file.resolve()):

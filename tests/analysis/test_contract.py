@@ -227,9 +227,74 @@ def test_code_of_the_users_own():
         "no size named 'B': this run has no names of sizes; write numbers, or trace with axes=True"
     )
     assert wrong(named, q="B 6 T C//6") == ""
-    assert wrong(named, x="B T C") == (
-        "#8 x is (B 2, 6, T 6, T 6), expected (B 2, T 6, C 48): it has 4 axes, 3 were expected"
+    assert wrong(named, x="B T C").splitlines() == [
+        "#8 x is (B 2, 6, T 6, T 6), expected (B 2, T 6, C 48): it has 4 axes, 3 were expected",
+        "x is 2 tensors here, made by input and matmul: write x@input",
+    ]
+    assert (
+        wrong(
+            named,
+            **{
+                "x@input": "B T C",
+            },
+        )
+        == wrong(named, **{"x@matmul": "B 6 T T"})
+        == ""
     )
+
+
+class Again(nn.Module):
+    """Queries under one name before and after their heads are split; it has any sizes that agree."""
+
+    def __init__(self, d, h, hd):
+        super().__init__()
+        assert d == h * hd
+        self.h, self.hd = h, hd
+        self.q_proj = nn.Linear(d, d)
+
+    def forward(self, x):
+        """Return the scores of queries with themselves."""
+        B, T, _ = x.shape  # noqa: N806 - the words of its axes
+        q = self.q_proj(x) * 2
+        q = q.view(B, T, self.h, self.hd).transpose(1, 2)
+        keys = q.mT
+        return (q @ keys).softmax(-1)
+
+
+def test_a_name_that_comes_again():
+    """The op that made a row tells rows of one name apart, and what is wrong says so."""
+    trace = attntrace.trace(Again(32, 4, 8), torch.zeros(3, 5, 32), axes=True).facts
+    heads = "(B 3, 4, T 5, 8)"
+    apart = "q is 2 tensors here, made by mul and transpose: write q@"
+    assert wrong(trace, q="B 4 T 8").splitlines() == [
+        "#2 q is (B 3, T 5, 32), expected (B 3, 4, T 5, 8): it has 3 axes, 4 were expected",
+        f"{apart}transpose",
+    ]
+    assert wrong(trace, **{"q@*": "B T 32"}).splitlines() == [
+        f"#4 q is {heads}, expected (B 3, T 5, 32): it has 4 axes, 3 were expected",
+        f"{apart}mul",
+    ]
+    assert wrong(trace, q="4 _").endswith(f"\n{apart}transpose")
+    for fine in ("q@transpose", "q@trans*", "*@transpose", "q_proj.*@linear"):
+        assert wrong(trace, **{fine: "B T 32" if "linear" in fine else "B 4 T 8"}) == ""
+    assert wrong(trace, dtype={"q@mul": "float16"}) == "q is float32, expected float16"
+    assert wrong(trace, **{"q@view": "B 4 T 8"}) == (
+        "no tensor 'q@view'; q is made by mul and transpose"
+    )
+    assert wrong(trace, **{"q@transpos": "B 4 T 8"}) == (
+        "no tensor 'q@transpos'; q is made by mul and transpose; did you mean 'q@transpose'?"
+    )
+    assert wrong(trace, **{"key@mT": "B"}) == "no tensor 'key@mT'; did you mean 'keys'?"
+
+
+def test_code_of_which_all_sizes_are_equal():
+    """What stayed as the tokens changed is not the tokens; of two numbers none is told apart."""
+    square = attntrace.trace(Again(256, 16, 16), torch.zeros(3, 16, 256), axes=True).facts
+    assert wrong(square, keys="B 16 T 16") == (
+        "keys is (B 3, 16, 16, T 16), expected (B 3, 16, T 16, 16): axis 2 is not T, which is 16 "
+        "here, too"
+    )
+    assert wrong(square, keys="B 16 16 T") == ""
 
 
 def test_bounds(eager, stack):

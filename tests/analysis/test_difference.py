@@ -21,10 +21,11 @@ def each(changes):
     for change in changes:
         for at, place in enumerate(change.places):
             was = change.were[at] if change.were else place
+            named = {"name": change.names[at]} if getattr(change, "names", ()) else {}
             yield (
                 change.what,
-                change.before and replace(change.before, path=was),
-                change.after and replace(change.after, path=place),
+                change.before and replace(change.before, path=was, **named),
+                change.after and replace(change.after, path=place, **named),
             )
 
 
@@ -139,6 +140,22 @@ def test_every_parameter_is_accounted_for_once(seed):
 
 @MANY
 @given(SEEDS)
+def test_every_setting_is_accounted_for_once(seed):
+    """What is told of settings is what is another under a name, as long as the type is the same."""
+    for change in difference(*random_pair(seed)).modules:
+        told = {(of.name, of.before, of.after) for of in change.settings}
+        if change.before and change.after:
+            was, now = dict(change.before.settings), dict(change.after.settings)
+            same = change.before.type == change.after.type
+            names = was.keys() | now.keys() if same else was.keys() & now.keys()
+            pairs = {(name, was.get(name), now.get(name)) for name in names}
+            assert told == {pair for pair in pairs if pair[1] != pair[2]}
+        else:
+            assert told == set()
+
+
+@MANY
+@given(SEEDS)
 def test_from_the_other_side_it_is_the_other_way_round(seed):
     """Swapped runs give the same changes with before and after swapped."""
     swapped = {"inserted": "removed", "removed": "inserted"}
@@ -147,6 +164,15 @@ def test_from_the_other_side_it_is_the_other_way_round(seed):
     for changes, others in ((there.rows, back.rows), (there.modules, back.modules)):
         again = Counter((swapped.get(what, what), now, was) for what, was, now in each(others))
         assert Counter(each(changes)) == again
+    made = [
+        {
+            (of.name, *sorted((repr(of.before), repr(of.after))))
+            for one in way.modules
+            for of in one.settings
+        }
+        for way in (there, back)
+    ]
+    assert made[0] == made[1]
     own = [{of for change in way.modules for of in change.own} for way in (there, back)]
     assert own[0] == set(map(turned, own[1]))
     assert {(of.name, of.device, of.before, of.after) for of in there.figures} == {

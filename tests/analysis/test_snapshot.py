@@ -178,6 +178,59 @@ def test_an_optimizer_keeps_its_steps_to_itself(way):
     assert {row.phase for row in found} == {"forward", "backward"}
 
 
+WRITTEN = """
+import torch
+def forward(x):
+    d = {'a': x}
+    kept = [d['a'].sum( dim = -1 ), torch.einsum('bd,bd->b', x,x).view(
+        x.shape[0])]
+    return torch.stack( kept )
+"""
+FORMATTED = """
+import torch
+
+
+def forward(x):
+    d = {"a": x}
+    kept = [
+        d["a"].sum(dim=-1),
+        torch.einsum("bd,bd->b", x, x).view(
+            x.shape[0],
+        ),
+    ]
+    return torch.stack(kept)
+"""
+
+
+def test_a_formatter_changes_no_name(tmp_path):
+    """Quotes, spaces, commas and lines of an expression are not part of its name."""
+    found = []
+    for number, text in enumerate((WRITTEN, FORMATTED)):
+        file = tmp_path / f"written_{number}.py"
+        file.write_text(text)
+        names = {"__name__": file.stem}
+        exec(compile(text, str(file), "exec"), names)  # noqa: S102 - the text above
+        found.append(rows_of(names["forward"], torch.ones(2, 3)))
+    assert found[0] == found[1]
+    assert [row.name for row in found[0]] == [
+        "x", "d['a'].sum(dim=-1)", "torch.einsum('bd,bd->b', x, x)",
+        "torch.einsum('bd,bd->b', x, x).view(x.shape[0])", "torch.stack(kept)",
+    ]  # fmt: skip
+
+
+def test_a_name_that_is_the_path_is_left_out():
+    """A row in a list has no name besides its path, nor has its gradient; that of a variable has."""
+
+    def named(path, name, kind):
+        row = replace(fake_row(0, name, "relu", (2, 3)), path=path, kind=kind)
+        return snapshot_of(fake_trace(tensors=(row,), ops=(), storages=(), outputs=())).rows[0].name
+
+    assert named("mlp.0", "mlp.0", "module") == ""
+    assert named("mlp.0", "d mlp.0", "gradient") == "d "
+    assert named("proj", "proj", "op") == "proj"
+    assert named("mlp.0", "d  {'a'}", "op") == "d  {'a'}"
+
+
 def test_no_address_is_in_a_name():
     """What Python calls by where it lies is called so without the place."""
     key = fake_row(0, "past[<__main__.Key object at 0x7f3a90>].k", "input", (2, 3))

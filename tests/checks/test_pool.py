@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+import warnings
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -11,12 +14,13 @@ import pytest
 import attntrace
 from attntrace.analysis.snapshot import snapshot_of
 from attntrace.checks import crew as crews
-from attntrace.checks import pool
+from attntrace.checks import one, pool
 from attntrace.checks.crew import Crew
 from attntrace.checks.find import find
+from attntrace.checks.one import check_one
 from attntrace.checks.options import Options
-from attntrace.checks.pool import WorkerError, cores, outcomes
-from attntrace.record.outcomes import Outcome, Verdict
+from attntrace.checks.pool import cores, outcomes
+from attntrace.record.outcomes import Outcome, Report, Verdict
 from attntrace.record.snapshot_text import to_text
 from tests.checks.small import BLOCK, DEEP, OWN, code
 
@@ -32,19 +36,22 @@ def run(*names, jobs=2, **more):
     return {one.config: one for one in found}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _warm():
-    """Import here once what each new process would."""
-    crews.warm_meta()
+class Told:
+    """Somebody who is told which config begins and which is over."""
+
+    def __init__(self):
+        self.begun, self.ended = [], []
+        self.begin, self.end = self.begun.append, self.ended.append
 
 
 def test_outcomes_come_in_the_order_found(write):
     """What may take longest begins first, and still the outcomes are in the order of the configs."""
     write({"a.yaml": BLOCK, "b.yaml": BLOCK, "c.yaml": DEEP})
-    begun = []
-    came = run("a.yaml", "b.yaml", "c.yaml", begun=begun.append)
+    told = Told()
+    came = run("a.yaml", "b.yaml", "c.yaml", watch=told)
     assert list(came) == ["a.yaml", "b.yaml", "c.yaml"]
-    assert begun == ["c.yaml", "a.yaml", "b.yaml"]
+    assert told.begun == ["c.yaml", "a.yaml", "b.yaml"]
+    assert sorted(told.ended) == ["a.yaml", "b.yaml", "c.yaml"]
     assert {one.status for one in came.values()} == {"passed"}
 
 
@@ -140,18 +147,68 @@ def test_leaving_early_ends_the_processes(write):
     wait_until(lambda: not any(is_running(pid) for pid in pids))
 
 
-def test_a_bug_of_ours_ends_it_with_its_traceback(write, monkeypatch):
-    """What escapes a worker is raised here, with where it was and the config's name."""
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bug_of_ours_is_the_outcome_of_its_config(write, monkeypatch, jobs):
+    """The first line says that it is ours, the traceback is below; all others run."""
 
-    def broken(_checked, _options):
-        raise ZeroDivisionError("of ours")
+    def broken(checked, options):
+        return 1 // 0 if checked.name == "b.yaml" else check_one(checked, options)
 
-    monkeypatch.setattr("attntrace.checks.worker.check_one", broken)
-    write({"a.yaml": BLOCK, "b.yaml": BLOCK})
-    with pytest.raises(
-        WorkerError, match=r"(?s)^[ab]\.yaml:\nTraceback.*ZeroDivisionError: of ours"
-    ):
-        run(".")
+    monkeypatch.setattr(one, "check_one", broken)
+    write({"a.yaml": BLOCK, "b.yaml": BLOCK, "c.yaml": BLOCK})
+    came = run(".", jobs=jobs)
+    assert [one.status for one in came.values()] == ["passed", "broken", "passed"]
+    (verdict,) = came["b.yaml"].verdicts
+    first, second, *_, last = verdict.said.splitlines()
+    assert first == (
+        "this is a bug in attntrace: ZeroDivisionError: integer division or modulo by zero"
+    )
+    assert second == "Traceback (most recent call last):"
+    assert last == "ZeroDivisionError: integer division or modulo by zero"
+    assert [one.exit_code for one in came.values()] == [0, 101, 0]
+    report = Report(outcomes=tuple(came.values()), seconds=0.1)
+    assert report.exit_code == 101
+
+
+def test_what_one_config_imports_the_next_has(write, monkeypatch):
+    """Modules of installed packages that take long are imported here; a user's own never are."""
+    slow = "torch.utils.mobile_optimizer"
+    monkeypatch.delitem(sys.modules, slow, raising=False)
+    seen = f"import sys; seen = {slow!r} in sys.modules; import {slow}, mine"
+    fails = "assert seen; assert 'of b' == __import__('mine').NAME"
+    files = {"a/block.py": code(seen), "b/block.py": code(seen, f"{fails}; x = x")}
+    for folder in "ab":
+        files |= {f"{folder}/x.yaml": OWN, f"{folder}/mine.py": f"NAME = 'of {folder}'"}
+    write(files)
+    options = Options(baselines=None)
+    with Crew(options) as crew:
+        for checked in find(["."]):
+            crew.give(checked)
+            came = []
+            while not came:
+                came = list(crew.answers())
+            crew.dismiss()
+            assert came[0][1].outcome.status == "passed", came[0][1].outcome.verdicts
+    assert slow in sys.modules
+    assert "mine" not in sys.modules
+
+
+def test_processes_end_when_their_parent_is_gone(write):
+    """Killed, it cannot end them: each sees that, and ends itself with what it has begun."""
+    began = "import os, subprocess; one = subprocess.Popen(['sleep', '60'])"
+    note = "open('pids', 'w').write(f'{os.getpid()} {one.pid} .')"
+    folder = write({"a.yaml": BLOCK, "b.yaml": OWN, "block.py": code(f"{began}; {note}") + SLEEPS})
+    parent = get_context("fork").Process(target=lambda: list(run("a.yaml", "b.yaml")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        parent.start()
+    wait_until((folder / "pids").exists)
+    wait_until(lambda: (folder / "pids").read_text().endswith("."))
+    pids = [int(text) for text in (folder / "pids").read_text().split()[:2]]
+    assert all(map(is_running, pids))
+    parent.kill()
+    parent.join()
+    wait_until(lambda: not any(map(is_running, pids)))
 
 
 def test_what_lacked_memory_runs_again_alone(write, monkeypatch):
@@ -173,7 +230,7 @@ def test_what_lacked_memory_runs_again_alone(write, monkeypatch):
         status = "refused" if beside else "passed"
         return Outcome(config=checked.name, status=status, verdicts=(verdict,), seconds=0.0)
 
-    monkeypatch.setattr("attntrace.checks.worker.check_one", crowded)
+    monkeypatch.setattr(one, "check_one", crowded)
     folder = write({"a.yaml": BLOCK, "b.yaml": BLOCK})
     (folder / "running").mkdir()
     assert [one.status for one in run(".").values()] == ["passed", "passed"]

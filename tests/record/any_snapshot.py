@@ -37,7 +37,13 @@ def rows(draw, path=texts, name=texts):
 
 
 own = st.dictionaries(texts, texts, max_size=3).map(lambda named: tuple(sorted(named.items())))
-modules = st.builds(SnapshotModule, path=texts, type=texts, parameters=sizes, own=own)
+plain = st.booleans() | sizes | st.floats(allow_nan=False, allow_infinity=False) | texts
+settings = st.dictionaries(texts, plain | st.lists(plain, max_size=3).map(tuple), max_size=3).map(
+    lambda named: tuple(sorted(named.items(), key=lambda item: item[0]))
+)
+modules = st.builds(
+    SnapshotModule, path=texts, type=texts, parameters=sizes, own=own, settings=settings
+)
 
 
 @st.composite

@@ -57,7 +57,7 @@ def test_heads():
     assert lines("block", "8 heads") == [
         "! size heads 4 -> 8",
         "! size head_dim 16 -> 8",
-        "  these sizes explain all that changed in 11 rows:",
+        "  these explain all: 11 rows",
         "! attention.project.qkv_split: (batch, tokens, 3, 4 -> 8 heads, 16 -> 8 head_dim)",
         "! attention.project.qkv_stack: (3, batch, 4 -> 8 heads, tokens, 16 -> 8 head_dim)",
         "! attention.project.q: (batch, 4 -> 8 heads, tokens, 16 -> 8 head_dim)",
@@ -70,11 +70,11 @@ def test_heads():
         "! attention.attend.context: (batch, 4 -> 8 heads, tokens, 16 -> 8 head_dim)",
         "! attention.context_t: (batch, tokens, 4 -> 8 heads, 16 -> 8 head_dim)",
         "! bytes of all rows 10.3 MiB -> 14.3 MiB (4.0 MiB more, +38.5 %)",
-        "! forward peak on cpu 4.9 MiB -> 8.9 MiB (4.0 MiB more, +80.6 %, 1 % is tolerated)",
+        "! forward peak on cpu 4.9 MiB -> 8.9 MiB (4.0 MiB more, +80.6 %)",
         "  the same: parameters 16,448, rows 16",
     ]
     assert difference_sentence(difference(run("block"), run("8 heads"))) == (
-        "size heads 4 -> 8 and size head_dim 16 -> 8, in 11 rows"
+        "size heads 4 -> 8 and size head_dim 16 -> 8 in 11 rows"
     )
 
 
@@ -88,14 +88,14 @@ def test_a_bias():
         "  the same: rows 65, bytes of all rows 1.3 MiB, forward peak on cpu 140.2 KiB",
     ]
     assert difference_sentence(found) == (
-        f"module {QKV} x3 changed: {said}, and parameters 150,080 -> 149,504"
+        f"module {QKV} x3 Linear changed: {said}, and parameters 150,080 -> 149,504"
     )
 
 
 def test_a_layer():
     """One layer more is one line, which counts what came with it."""
     assert lines("encoder", "4 layers") == [
-        "! size layers 3 -> 4",
+        "! size layers 3 -> 4 explains all: 1 module",
         "+ module stack.layers.3 Layer: 21 rows, parameters 49,792",
         "! parameters 149,504 -> 199,296 (49,792 more, +33.3 %)",
         "! rows 65 -> 86 (21 more, +32.3 %)",
@@ -103,8 +103,7 @@ def test_a_layer():
         "  the same: forward peak on cpu 140.2 KiB",
     ]
     assert difference_sentence(difference(run("4 layers"), run("encoder"))) == (
-        "module stack.layers.3 removed: 21 rows, parameters 49,792, "
-        "and parameters 199,296 -> 149,504"
+        "size layers 4 -> 3 in 1 module, and parameters 199,296 -> 149,504"
     )
 
 
@@ -164,7 +163,7 @@ def test_a_long_difference_is_cut():
         "! module attention.project.qkv Linear: weight float32 -> float64",
         "! module attention.proj Linear: bias float32 -> float64, weight float32 -> float64",
         "! bytes of all rows 10.3 MiB -> 20.6 MiB (10.3 MiB more, +100.0 %)",
-        "! forward peak on cpu 4.9 MiB -> 9.8 MiB (4.9 MiB more, +100.0 %, 1 % is tolerated)",
+        "! forward peak on cpu 4.9 MiB -> 9.8 MiB (4.9 MiB more, +100.0 %)",
         "  the same: parameters 16,448, rows 16",
     ]
     assert len(whole) == 16 + 2 + 3
@@ -179,7 +178,7 @@ def test_markdown():
     assert (
         difference_markdown(found)
         == """\
-module stack.layers.3 inserted: 21 rows, parameters 49,792, and parameters 149,504 -\\> 199,296
+size layers 3 -\\> 4 in 1 module, and parameters 149,504 -\\> 199,296
 
 | figure | before | after | difference |
 | --- | ---: | ---: | ---: |
@@ -190,7 +189,7 @@ module stack.layers.3 inserted: 21 rows, parameters 49,792, and parameters 149,5
 | forward peak on cpu | 140.2 KiB | 140.2 KiB |  |
 
 ```diff
-! size layers 3 -> 4
+! size layers 3 -> 4 explains all: 1 module
 + module stack.layers.3 Layer: 21 rows, parameters 49,792
 ```
 """
@@ -204,7 +203,7 @@ def test_facts_are_complete():
     assert sum(len(change["places"]) for change in facts["rows"]) == 21
     assert all(change["implied"] for change in facts["rows"])
     assert facts["modules"][0]["after"] == {
-        "path": "stack.layers.3", "type": "Layer", "parameters": 49_792, "own": {}
+        "path": "stack.layers.3", "type": "Layer", "parameters": 49_792, "own": {}, "settings": {}
     }  # fmt: skip
     names = [change["after"]["path"] for change in facts["modules"]]
     norm = facts["modules"][names.index("stack.layers.3.attention_residual.norm")]
@@ -239,7 +238,9 @@ def axis_row(shape, axes=None):
         (((2, 3), "batch 3"), ((2, 4), "batch 4"), "(batch, 3 -> 4)"),
         (((2, 3), "batch 3"), ((2, 4), "batch heads"), "(batch, 3 -> heads 4)"),
         (((2, 8), None), ((2, 32), None), "(2, 8 -> 32)"),
-        (((2, 8), None), ((2, 8), "batch heads"), "(2 -> batch, 8 -> heads)"),
+        (((2, 8), None), ((2, 8), "batch heads"), "axes named: (batch, heads)"),
+        (((2, 8), "batch heads"), ((2, 8), None), "axes no longer named: (batch, heads)"),
+        (((2, 3, 8), "batch 3 heads"), ((2, 3, 8), "batch kinds heads"), "axes named: (batch, kinds, heads)"),
         (((8,), "heads"), ((9,), "heads"), "(8 -> 9 heads,)"),
         (((2, 8, 9), "batch heads tokens"), ((2, 9, 8), "batch tokens heads"),
          "axes 1 and 2 swapped: (batch, heads, tokens) = (2, 8, 9) -> (batch, tokens, heads) = (2, 9, 8)"),
@@ -300,8 +301,9 @@ def test_rows_in_other_places():
     names = [row("a", name) for name in "qkvs"]
     before, after = snapshot(names), snapshot([*names[1:], names[0]])
     assert difference_lines(difference(before, after))[0] == "! a.q: at another place in the order"
-    inner = snapshot([replace(names[0], path="b"), *names[1:]])
-    assert difference_lines(difference(before, inner))[0] == "~ a.q -> b.q"
+    others = [row("b", "z")]
+    inner = [snapshot([*others, *of]) for of in (names, [replace(names[0], path="b"), *names[1:]])]
+    assert difference_lines(difference(*inner))[0] == "~ a.q -> b.q"
 
 
 def test_what_changed_of_a_module():
@@ -336,6 +338,8 @@ def test_what_changed_of_a_module():
         ({"weight": "float32[]"}, {"weight": "bfloat16[]"}, "weight float32 -> bfloat16"),
         ({"weight": "float32[4]"}, {"weight": "bfloat16[5]"}, "weight float32[4] -> bfloat16[5]"),
         ({"w": "float32 uninitialized"}, {"w": "float32[5]"}, "w float32 uninitialized -> float32[5]"),
+        ({"w": "float32[4]"}, {"w": "float32[4], frozen"}, "w frozen"),
+        ({"w": "float32[4], frozen"}, {"w": "float32[4]"}, "w no longer frozen"),
         ({"a\nb": "float32[4]"}, {}, "a b float32[4] removed"),
         ({f"p{n}": "float32[4]" for n in range(9)}, {}, ", ".join(f"p{n} float32[4] removed" for n in range(6)) + ", 3 more parameters changed"),
     ],
@@ -376,7 +380,7 @@ def test_measured_numbers():
     assert difference_lines(near)[-1].endswith("forward peak on cpu within 1 %")
     gone = difference(measured(peak_nbytes=0, training_peak_nbytes=7), measured(peak_nbytes=4))
     assert difference_lines(gone)[:2] == [
-        "! forward peak on cpu 0 B -> 4 B (4 B more, 1 % is tolerated)",
+        "! forward peak on cpu 0 B -> 4 B (4 B more)",
         "- training peak on cpu 7 B",
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from attntrace.errors import SettingsError
 from attntrace.notation.arithmetic import LARGEST, UnreadableError
 from attntrace.notation.units import UNITS
 from attntrace.spec import expectations, load, load_subject, show
+from attntrace.spec.document import read_yaml
 from attntrace.spec.expect.bounds import SIGNS, Bound, bound_of
 from attntrace.spec.expect.dims import dims_of, text_of
 from attntrace.spec.expect.model import DtypeOf, KernelIs, NoWarnings, ShapeOf, Within
@@ -128,6 +130,7 @@ def test_all_kinds_of_entries():
         {
             "q": "batch 4",
             "encoder": {"layers.*": {"k": ["batch", "_"]}},
+            "x.q@transpose": "4",
             "dtype": {"q": "half", "x.y": "torch.bfloat16"},
             "tensors": {"dtype": [1]},
             "peak_memory": "<= 6 MiB",
@@ -140,6 +143,7 @@ def test_all_kinds_of_entries():
     ) == (
         ShapeOf(name="q", tensor="q", dims=("batch", 4)),
         ShapeOf(name="encoder.layers.*.k", tensor="encoder.layers.*.k", dims=("batch", "_")),
+        ShapeOf(name="x.q@transpose", tensor="x.q@transpose", dims=(4,)),
         DtypeOf(name="dtype.q", tensor="q", dtype="float16"),
         DtypeOf(name="dtype.x.y", tensor="x.y", dtype="bfloat16"),
         ShapeOf(name="tensors.dtype", tensor="dtype", dims=(1,)),
@@ -304,6 +308,21 @@ def test_sizes_that_the_block_has_not(write_yaml):
         load(write_yaml("expect: 3"))
     said = "an entry such as q: [batch, tokens, 64] was expected below it, got 3"
     assert str(caught.value) == f"block.yaml:1:1: {said}"
+
+
+def test_a_merged_entry(write_yaml):
+    """What a YAML merge brings in stands where it is written, in that mapping or another."""
+    file = write_yaml(
+        "tensors: &all\n  q: [1]\n  deep: {k: [2]}\n"
+        "expect:\n  v: [3]\n  <<: [{v: [4], scores: [1]}, *all]\n"
+    )
+    expected = [setting for setting in read_yaml(Path(file)) if setting.path.startswith("expect")]
+    assert {setting.path: setting.where for setting in expected} == {
+        "expect.v": "block.yaml:5:3",
+        "expect.scores": "block.yaml:6:17",
+        "expect.q": "block.yaml:2:3",
+        "expect.deep.k": "block.yaml:3:10",
+    }
 
 
 def test_it_stands_in_a_file_alone(write_yaml):

@@ -126,7 +126,7 @@ GOOD = [
     {"norm": {"parallel_norms": 1}},
     {"run": {"device": "cuda:1", "seed": 0}},
     {"expect": None},
-    {"expect": {"q": ["batch", "heads", 4, "_", "..."], "out": "batch tokens chan", "loss": []}},
+    {"expect": {"q": ["batch", "heads", 4, "_", "..."], "y@view": "batch tokens chan", "loss": []}},
     {"expect": {"stack": {"layers.*.k": ["batch", "3*chan"]}, "tensors": {"dtype": [3]}}},
     {"expect": {"dtype": {"q": "float32", "k": "torch.half", "stack": {"v": "bf16"}}}},
     {"expect": {"peak_memory": "<= 1.5 MiB", "saved_for_backward": 0, "flops": "> 1_000"}},

@@ -311,6 +311,30 @@ def test_equal_arguments_beyond_the_probes(write):
     assert trace.tensors[-1].axes == ("x.0", "x.1")
 
 
+@pytest.mark.parametrize("sizes", [{"batch": 3, "tokens": 16}, {}])
+def test_equal_arguments_that_cannot_change(write, sizes):
+    """Where the constructor refuses each other size, an input's has its name, though it is as large."""
+    write(code=(
+        "from torch import nn\n"
+        "class Tied(nn.Module):\n"
+        "    def __init__(self, d, h, hd):\n"
+        "        super().__init__()\n"
+        "        assert d == h * hd\n"
+        "        self.h = h\n"
+        "    def forward(self, x):\n"
+        "        heads = x.unflatten(-1, (self.h, -1)).transpose(1, 2)\n"
+        "        return heads.mT * 2\n"
+    ))  # fmt: skip
+    loaded = attntrace.load(
+        "code.py:Tied",
+        init={"d": 256, "h": 16, "hd": 16},
+        inputs={"x": "batch,tokens,256" if sizes else "3,16,256"},
+        sizes=sizes,
+    )
+    batch, tokens = sizes or ("x.0", "x.1")
+    assert attntrace.run(loaded, axes=True).tensors[-1].axes == (batch, "16", "16", tokens)
+
+
 def test_inputs_of_which_three_change_together():
     """The batch of inputs and of a mask is one symbol, though no size changes alone."""
     layer = nn.TransformerEncoderLayer(12, 4, batch_first=True).train()

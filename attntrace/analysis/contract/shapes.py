@@ -29,6 +29,7 @@ _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19)
 class Pair(NamedTuple):
     """One axis of a row, and what it is to be."""
 
+    row: int
     axis: int
     size: int
     symbol: str | None
@@ -78,15 +79,18 @@ class Wanted:
             axis = place + (len(shape) - len(self.dims) if behind else 0)
             if dim not in (ANY, REST):
                 symbol = axes[axis] if axes else None
-                yield Pair(axis, shape[axis], symbol, dim, worth(dim, self.sizes))
+                yield Pair(row.index, axis, shape[axis], symbol, dim, worth(dim, self.sizes))
 
     def _is_wrong(self, pair: Pair) -> bool:
-        return pair.size != pair.expected or self._is_another(pair.symbol, pair.dim)
+        return pair.size != pair.expected or self._is_another(pair, pair.dim)
 
-    def _is_another(self, symbol: str | None, dim: Formula) -> bool:
-        """Return whether two sizes are not the same one, whatever their numbers are."""
+    def _is_another(self, pair: Pair, dim: Formula) -> bool:
+        """Return whether an axis is another size than this one, whatever their numbers are."""
+        symbol = pair.symbol
         if symbol is None or isinstance(dim, int):
             return False
+        if symbol.isdecimal() and isinstance(dim, str):
+            return pair.row <= self._moved.get(dim, -1)
         if isinstance(dim, tuple) or symbol not in self.trace.sizes:
             return self._moves_apart(symbol, dim)
         name = dim if dim in self.trace.sizes else SAME.get(dim, symbol)
@@ -130,6 +134,17 @@ class Wanted:
         axes = {axis for row in rows for axis in row.axes or ()}
         return {name for axis in axes for name in names_in(axis)}
 
+    @cached_property
+    def _moved(self) -> dict[str, int]:
+        """The sizes that code of the user's own was tried at others of, and up to which row.
+
+        Axes up to there that moved as one of them did have its name, and no number.
+        """
+        if self.of_block:
+            return {}
+        rows = (row for row in self.trace.tensors if row.phase == "forward" and row.kind != "input")
+        return {axis: row.index for row in rows for axis in row.axes or ()}
+
     def _why(self, wrong: list[Pair]) -> str:
         for one, two in combinations(wrong, 2):
             if len(wrong) == 2 and self._fits(one, two) and self._fits(two, one):
@@ -139,9 +154,11 @@ class Wanted:
 
     def _fits(self, one: Pair, two: Pair) -> bool:
         """Return whether one axis is what was expected of another."""
-        return one.size == two.expected and not self._is_another(one.symbol, two.dim)
+        return one.size == two.expected and not self._is_another(one, two.dim)
 
     def _said(self, pair: Pair) -> str:
+        if pair.size == pair.expected and (pair.symbol or "").isdecimal():
+            return f"axis {pair.axis} is not {written(pair.dim)}, which is {pair.size} here, too"
         if pair.size == pair.expected:
             return f"axis {pair.axis} is {pair.symbol}, which is {pair.size} here, too"
         is_now = _axis_text(pair.size, pair.symbol)

@@ -3,7 +3,8 @@
 Modules are paired first (`modules`), by their paths and by what they hold. Rows are then brought in
 line (`rows`, over `align`) as if the modules of the first run were called as in the second. What
 differs in a pair, and what has no partner, is told (`row_changes`, `module_changes`) in order, and
-the same change in many layers once (`order`); `figures` are the numbers of both.
+the same change in many layers once (`order`); `figures` are the numbers of both, and `sizes` says
+which changes the sizes among them explain.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from attntrace.analysis.difference.figures import figures
 from attntrace.analysis.difference.module_changes import module_changes
 from attntrace.analysis.difference.pairs import pairs_of
 from attntrace.analysis.difference.row_changes import row_changes
+from attntrace.analysis.difference.sizes import Resizing
 from attntrace.record.difference import TOLERANCE, Difference
 from attntrace.record.snapshot import Snapshot
 
@@ -24,9 +26,11 @@ def difference(before: Snapshot, after: Snapshot, *, tolerance: float = TOLERANC
     second for thousands of rows.
     """
     pairs = pairs_of(before, after)
+    rows, numbers = row_changes(before, after, pairs), figures(before, after, tolerance)
+    resizing = Resizing(numbers, rows, (pairs.before, pairs.after))
     return Difference(
-        rows=row_changes(before, after, pairs),
-        modules=module_changes(pairs),
-        figures=figures(before, after, tolerance),
+        rows=resizing.rows,
+        modules=resizing.modules(module_changes(pairs)),
+        figures=numbers,
         subjects=(before.subject, after.subject),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attntrace.analysis.difference.order import in_order, together
-from attntrace.analysis.difference.own import all_held, own_changes
+from attntrace.analysis.difference.own import all_held, own_changes, setting_changes
 from attntrace.analysis.difference.pairs import Pairs
 from attntrace.analysis.difference.tree import Tree
 from attntrace.analysis.nesting import around
@@ -27,7 +27,8 @@ class _Modules:
     def __init__(self, pairs: Pairs) -> None:
         self.paths, self.gone, self.new = pairs.paths, pairs.gone, pairs.new
         self.before, self.after = pairs.before, pairs.after
-        self.held = all_held(self.before), all_held(self.after)
+        self.held = all_held(self.before, "own"), all_held(self.after, "own")
+        self.set = all_held(self.before, "settings"), all_held(self.after, "settings")
         rows = (*self.before.rows, *self.after.rows) if pairs.moved else ()
         told = {way for path in rows for way in around(path)}  # by the rows that were moved
         both = pairs.moved_paths.items()
@@ -77,7 +78,8 @@ class _Modules:
         times = len(calls), len(called)
         again = times[0] != times[1] and not (path and along and times == self._times(*outer))
         own = own_changes(calls[0], called[0], self.held)
-        changed = calls[0].type != called[0].type or again or own or self._grew(path, other)
+        made = setting_changes(calls[0], called[0], self.set)
+        changed = calls[0].type != called[0].type or again or own or made or self._grew(path, other)
         moved = path in self.moved
         if renamed or changed or moved:
             yield ModuleChange(
@@ -88,6 +90,7 @@ class _Modules:
                 calls=times,
                 moved=moved,
                 own=own,
+                settings=made,
             )
 
     def _times(self, path: str, other: str) -> tuple[int, int]:

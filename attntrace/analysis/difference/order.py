@@ -9,7 +9,11 @@ from typing import Any, TypeVar
 
 from attntrace.analysis.difference.align import Pair
 from attntrace.record.difference import ModuleChange, RowChange
+from attntrace.record.snapshot import SnapshotModule, SnapshotRow
 
+_NUMBER = re.compile(r"\d+")
+_COUNTED = re.compile(r"(?<=\[)\d+(?=\])")
+"""The numbers in a name that only count: `norms[27]`."""
 _Change = TypeVar("_Change", RowChange, ModuleChange)
 
 
@@ -38,7 +42,8 @@ def in_order(
 def together(changes: Iterable[_Change]) -> tuple[_Change, ...]:
     """Return changes of one place each with those as one that are the same in every layer.
 
-    The same are those that only differ in the numbers in their paths.
+    The same are those that only differ in the numbers in their paths, and in those in names that
+    are as they were.
     """
     groups: dict[_Change, list[_Change]] = {}
     for change in changes:
@@ -48,13 +53,23 @@ def together(changes: Iterable[_Change]) -> tuple[_Change, ...]:
 
 def _unnumbered(change: _Change) -> _Change:
     sides: dict[str, Any] = {
-        name: item and replace(item, path=re.sub(r"\d+", "#", item.path))
+        name: item and _masked(item, named=change.what != "renamed")
         for name, item in (("before", change.before), ("after", change.after))
     }
     return replace(change, **sides, places=())
 
 
+def _masked(item: SnapshotRow | SnapshotModule, *, named: bool) -> SnapshotRow | SnapshotModule:
+    path = _NUMBER.sub("#", item.path)
+    if isinstance(item, SnapshotRow) and named:
+        return replace(item, path=path, name=_COUNTED.sub("#", item.name))
+    return replace(item, path=path)
+
+
 def _one(group: list[_Change]) -> _Change:
     places = tuple(item.path for change in group if (item := change.after or change.before))
     were = tuple(item.path for change in group if (item := change.before or change.after))
-    return replace(group[0], places=places, were=() if were == places else were)
+    items: list[object] = [change.after or change.before for change in group]
+    names = tuple(item.name for item in items if isinstance(item, SnapshotRow))
+    more: dict[str, Any] = {"names": names} if len(set(names)) > 1 else {}
+    return replace(group[0], places=places, were=() if were == places else were, **more)

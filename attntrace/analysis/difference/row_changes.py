@@ -27,7 +27,16 @@ def _each(before: Snapshot, after: Snapshot, pairs: Pairs) -> Iterator[RowChange
             was, now = before.rows[i], after.rows[j]
             what = _what(was, now, pairs.paths, moved=(i, j) in moved)
             if what:
-                yield RowChange(what=what, before=was, after=now, places=(), moved=(i, j) in moved)
+                yield RowChange(
+                    what=what,
+                    before=was,
+                    after=now,
+                    places=(),
+                    moved=(i, j) in moved,
+                    implied=replace(was, path=now.path) == now
+                    and what == "renamed"
+                    and (was.path in gone or now.path in new),
+                )
 
 
 def _alone(was: SnapshotRow | None, now: SnapshotRow | None, lone: frozenset[str]) -> RowChange:

@@ -28,6 +28,11 @@ from attntrace.capture.witnesses import KernelWitness
 FUSED = (nn.MultiheadAttention.forward, nn.TransformerEncoderLayer.forward)
 
 
+def has_fused_path(module: nn.Module) -> bool:
+    """Whether a module's forward is one of these. The class of a scripted module has none."""
+    return getattr(type(module), "forward", None) in FUSED
+
+
 class DeviceModules:
     """Runs again, as the device would, what a module with a fused path has run on meta."""
 
@@ -58,7 +63,7 @@ class DeviceModules:
             unhook(hook)
 
     def _mute(self, module: nn.Module, args: Any) -> None:
-        fused = type(module).forward in FUSED and watching_changes(module)
+        fused = has_fused_path(module) and watching_changes(module)
         if fused and self.muted is None:
             self.muted, self.modules.muted = module, True
             self.kernels.ledger = Ledger()

@@ -26,7 +26,22 @@ def shape_change(before: SnapshotRow, after: SnapshotRow) -> str:
     first, second = _axes(before), _axes(after)
     if first is None or second is None or len(first) != len(second):
         return f"{shape_of(before)} -> {shape_of(after)}"
-    return _swapped(before, after) or tuple_text(tuple(map(_axis, first, second)))
+    return (
+        _swapped(before, after)
+        or _named_alone(first, second)
+        or tuple_text(tuple(map(_axis, first, second)))
+    )
+
+
+def _named_alone(first: list[_Axis], second: list[_Axis]) -> str:
+    """Return which axes have a name now, or no longer, where nothing else changed; else ""."""
+    others = [(was, now) for was, now in zip(first, second, strict=True) if was != now]
+    if any(was[1] != now[1] for was, now in others):
+        return ""
+    for side, other, said in ((0, second, "axes named"), (1, first, "axes no longer named")):
+        if all(both[side][0] is None for both in others):
+            return f"{said}: {tuple_text(tuple(name or str(size) for name, size in other))}"
+    return ""
 
 
 def _axes(row: SnapshotRow) -> list[_Axis] | None:

@@ -23,9 +23,10 @@ def difference_facts(difference: Difference) -> dict[str, Any]:
 
 
 def _module(change: ModuleChange) -> dict[str, Any]:
-    """Return the fields of a change, the parameters of the module by name."""
+    """Return the fields of a change, parameters and settings of the module by name."""
     sides = {
-        side: module and {**asdict(module), "own": dict(module.own)}
+        side: module
+        and {**asdict(module), "own": dict(module.own), "settings": dict(module.settings)}
         for side, module in (("before", change.before), ("after", change.after))
     }
     return {**asdict(change), **sides}

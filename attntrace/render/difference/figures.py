@@ -14,6 +14,9 @@ _TITLES = {
     "saved_for_backward_nbytes": "saved for backward",
 }
 
+_NEAR = 10
+"""Up to how many times what is tolerated it is said how much that is."""
+
 
 def title(figure: Figure) -> str:
     """Return what a number is called: "parameters", "forward peak on cpu"."""
@@ -47,7 +50,8 @@ def apart(figure: Figure) -> str:
         return f"within {tolerated}"
     part = f"{100 * (after - before) / before:+.1f} %" if before else ""
     said = [more(before, after, _write(figure)), part if part.strip("+-") != "0.0 %" else ""]
-    said += [f"{tolerated} is tolerated"] if figure.tolerance else []
+    near = abs(after - before) <= _NEAR * figure.tolerance * before
+    said += [f"{tolerated} is tolerated"] if figure.tolerance and near else []
     return ", ".join(filter(None, said))
 
 

@@ -17,7 +17,7 @@ def difference_markdown(difference: Difference, *, most: int | None = MOST) -> s
     The fence is a `diff`, in which a reader sees what came, went and changed by its colour. `most`
     are its lines of rows, and those of modules, before the others are only counted.
     """
-    lines = change_lines(difference, most)
+    lines = change_lines(difference, most, headed=True)
     parts = [escaped(difference_sentence(difference))]
     parts += ["", *_table(difference)] if difference else []
     parts += ["", *fenced(lines, "diff")] if lines else []

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from attntrace.record.difference import ModuleChange, ParameterChange, RowChange
+from attntrace.record.difference import ModuleChange, ParameterChange, RowChange, SettingChange
+from attntrace.record.runs import Setting
 from attntrace.render.difference.figures import more
 from attntrace.render.difference.names import module_name
 from attntrace.render.difference.rows import MARKS
 from attntrace.render.units import counted
 
 _MOST = 6
-"""Parameters of one module that are named."""
+"""Parameters of one module that are named, and settings."""
+_FROZEN = ", frozen"
 
 
 def module_line(change: ModuleChange, rows: Sequence[RowChange]) -> str:
@@ -19,13 +21,16 @@ def module_line(change: ModuleChange, rows: Sequence[RowChange]) -> str:
 
     `rows` are all that changed: those that came or went with the module are counted.
     """
-    module = change.after or change.before
-    assert module is not None, "a change is of a module"
     said = module_details(change, rows)
+    return f"{MARKS[change.what]} {module_called(change)}{': ' if said else ''}{said}"
+
+
+def module_called(change: ModuleChange) -> str:
+    """Return "module layers.0-3.qkv x4 Linear"; no type where that changed."""
     types = {module.type for module in (change.before, change.after) if module is not None}
-    type_ = module.type if len(types) == 1 else ""
-    words = " ".join(filter(None, (MARKS[change.what], "module", module_name(change), type_)))
-    return f"{words}{': ' if said else ''}{said}"
+    return " ".join(
+        filter(None, ("module", module_name(change), *(types if len(types) == 1 else ())))
+    )
 
 
 def module_details(change: ModuleChange, rows: Sequence[RowChange]) -> str:
@@ -60,6 +65,9 @@ def _changes(change: ModuleChange) -> Iterator[str]:
         yield f"type {before.type} -> {after.type}"
     if change.calls[0] != change.calls[1]:
         yield f"called {change.calls[0]:,} -> {change.calls[1]:,} times"
+    yield from map(_setting, change.settings[:_MOST])
+    rest = len(change.settings[_MOST:])
+    yield f"{counted(rest, 'more setting')} changed" if rest else ""
     yield from map(_own, change.own[:_MOST])
     rest = len(change.own[_MOST:])
     yield f"{counted(rest, 'more parameter')} changed" if rest else ""
@@ -68,15 +76,30 @@ def _changes(change: ModuleChange) -> Iterator[str]:
         yield f"parameters {before.parameters:,} -> {after.parameters:,} ({numbers}){_each(change)}"
 
 
+def _setting(change: SettingChange) -> str:
+    """Return "self_attn.num_heads 4 -> 2"."""
+    return f"{change.name} {_written(change.before)} -> {_written(change.after)}"
+
+
+def _written(value: Setting | None) -> str:
+    return "none" if value is None else str(value)
+
+
 def _own(change: ParameterChange) -> str:
     """Return "bias float32[192] removed", "weight [64, 49] -> [49, 64]"."""
     before, after = change.before, change.after
     if before is None or after is None:
         name, form = after or before or ("", "")
         return " ".join(f"{name} {form} {'removed' if after is None else 'added'}".split())
+    if change.what == "changed" and _thawed(before[1]) == _thawed(after[1]):
+        return f"{before[0]} {'frozen' if after[1].endswith(_FROZEN) else 'no longer frozen'}"
     name, was, now = before[0], *_told(before[1], after[1])
     said = f"renamed {after[0]}" if change.what == "renamed" else f"{was} -> {now}"
     return " ".join(f"{name} {said}".split())
+
+
+def _thawed(form: str) -> str:
+    return form.removesuffix(_FROZEN)
 
 
 def _told(before: str, after: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import count, groupby
 from math import prod
 
@@ -24,11 +24,13 @@ def row_name(change: RowChange) -> str:
     """Return what a row is called in all its places: "layers.0-31.attend.k x32", "q -> query"."""
     before, row = change.before, change.after or change.before
     assert row is not None, "a change is of a row"
-    now, times = _joined(change.places, row.name), _times(change.places)
+    names = change.names or (row.name,) * len(change.places)
+    now, times = _joined(change.places, names), _times(change.places)
     if change.what != "renamed" or before is None:
         return f"{now}{times}"
     were = change.were or change.places
-    return f"{_joined(were, before.name)} -> {row.name if were == change.places else now}{times}"
+    was = _joined(were, (before.name,) * len(were))
+    return f"{was} -> {row.name or now if were == change.places else now}{times}"
 
 
 def module_name(change: ModuleChange) -> str:
@@ -48,22 +50,33 @@ def places_text(places: Sequence[str]) -> str:
     numbers = [sorted({int(path[at]) for path in parts}) for at in range(1, len(parts[0]), 2)]
     if prod(map(len, numbers)) != len(paths):
         return f"{paths[0]} and others"
-    words = iter(map(_ranges, numbers))
-    return "".join(next(words) if at % 2 else text for at, text in enumerate(parts[0]))
+    words = iter(numbers)
+    return "".join(
+        _ranges(next(words), text) if at % 2 else text for at, text in enumerate(parts[0])
+    )
 
 
-def _joined(places: Sequence[str], name: str) -> str:
-    said = " ".join(name.split())
+def _joined(places: Sequence[str], names: Sequence[str]) -> str:
+    """Return path and name of each place as one, "layers.0-31.k"; a path alone where it names a row."""
+    said = [" ".join(name.split()) for name in names]
+    if len(set(said)) > 1:
+        return places_text(
+            [".".join(filter(None, both)) for both in zip(places, said, strict=True)]
+        )
     place = places_text(places)
-    return f"{place}.{said}" if place else said
+    if names[0] == "d ":
+        return f"d {place}"
+    return ".".join(filter(None, (place, said[0])))
 
 
 def _times(places: Sequence[str]) -> str:
     return f" x{len(places):,}" if len(places) > 1 else ""
 
 
-def _ranges(numbers: Iterable[int]) -> str:
-    """Return "0-31", "0-2,5", and of many ranges the first ones and the last number."""
+def _ranges(numbers: Sequence[int], text: str) -> str:
+    """Return "0-31", "0-2,5", of many ranges the first ones and the last number; one as its text."""
+    if len(numbers) == 1:
+        return text
     runs = []
     steps = count()
     for _, run in groupby(numbers, key=lambda number: number - next(steps)):

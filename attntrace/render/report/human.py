@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attntrace.record.outcomes import BASELINE, RUNS, Outcome, Report, Verdict
+from attntrace.record.outcomes import BASELINE, MAKE_IT, RUNS, Outcome, Report, Verdict
 from attntrace.render.report.breaches import lines_of, plain, status_counts
 from attntrace.render.units import counted
 
@@ -28,7 +28,9 @@ def outcome_lines(outcome: Outcome, width: int) -> list[str]:
     lines = [f"{head}{facts}{'  ' if facts else ''}{outcome.seconds:.1f} s"]
     for verdict in outcome.verdicts:
         if not verdict.holds:
-            lines += [f"    {line}" for line in verdict_lines(verdict)]
+            first, *rest = verdict_lines(verdict)
+            # the command for all that is missing is the last line
+            lines += [f"    {line}" for line in (first.partition(MAKE_IT)[0], *rest)]
     return lines
 
 
@@ -36,11 +38,21 @@ def summary_lines(report: Report) -> list[str]:
     """Return what came of all configs, how long it took, and what to do next."""
     ran = f"{counted(len(report.outcomes), 'config')} in {report.seconds:.1f} s"
     lines = [f"{ran}: {', '.join(status_counts(report))}"]
-    found = {outcome.status for outcome in report.outcomes}
-    if found & {"changed", "missing"} and report.command:
-        kinds = [word for word in ("changed", "missing") if word in found]
-        lines.append(f"to accept what is {' or '.join(kinds)}: {report.command}")
+    found = {why for outcome in report.outcomes for why in _unwritten(outcome)}
+    if found and report.command:
+        what = " or ".join(sorted(found))
+        lines.append(
+            f"to {'accept' if 'changed' in found else 'write'} what is {what}: {report.command}"
+        )
     return lines
+
+
+def _unwritten(outcome: Outcome) -> Iterator[str]:
+    """Yield why the baseline of a config is to be written, whatever else is wrong with it."""
+    if outcome.status == "missing":
+        yield "missing"
+    if any(one.contract == BASELINE and not one.holds for one in outcome.verdicts):
+        yield from ["changed"] if outcome.difference or outcome.status == "changed" else []
 
 
 def _facts(outcome: Outcome) -> Iterator[str]:

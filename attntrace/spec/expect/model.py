@@ -23,7 +23,7 @@ class ShapeOf(Expectation):
     """The shape of every row of a name."""
 
     tensor: str
-    """A name, or path.name, with `*` for any letters."""
+    """A name, path.name, or either with `@` and an op behind it, with `*` for any letters."""
     dims: tuple[Formula, ...]
     """Expressions over sizes; "_" is any size, "..." any number of dimensions."""
 

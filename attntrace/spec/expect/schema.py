@@ -39,7 +39,7 @@ def _count(described: str) -> Schema:
 
 
 SECTION: Schema = {
-    "description": "what must be true of the run: shapes by name or path.name of a tensor, and these",
+    "description": "what must be true of the run: these, and shapes by name, path.name or name@op",
     "type": ["object", "null"],
     "properties": {
         "dtype": {

@@ -52,7 +52,7 @@ def test_an_annotation_stands_at_the_line_that_asks():
         {"title": "model.py:Block: runs"},
         "the forward raised at `q @ k`\n  q (2, 8)\n  k (2, 8)",
     )
-    assert commands[4] == (
+    assert commands[2] == (
         "error",
         {"file": "configs/wide.yaml", "line": "7", "col": "6", "title": "configs/wide.yaml: expect.q"},
         "q is (2, 8, 13, 16), not (2, 4, 13, 32)",
@@ -74,6 +74,36 @@ def test_the_tenth_says_how_many_more_there_are(broken, shown):
     assert said[shown:] == ([more] if broken > shown else [])
 
 
+def without_baselines(count, *verdicts):
+    """Return a report of so many configs without one, and then one with these verdicts."""
+    missing = [
+        Outcome(
+            config=f"{n}.yaml", status="missing", verdicts=(breaks("baseline", "none"),), seconds=0
+        )
+        for n in range(count)
+    ]
+    outcomes = (*missing, *failing(*verdicts).outcomes)
+    return Report(outcomes=outcomes, seconds=0, command="attntrace check . --update")
+
+
+def test_missing_baselines_push_nothing_out():
+    """They stand behind what is wrong; where not all fit they are one annotation, or are counted."""
+    wrong = [breaks(f"expect.t{n}", f"wrong {n}") for n in range(10)]
+    first = [f"wrong {n}" for n in range(10)]
+
+    def said(count, judged):
+        return [said for *_, said in read(to_annotations(without_baselines(count, *judged)))]
+
+    assert said(8, wrong[:2]) == [*first[:2], *["none"] * 8]
+    assert said(20, wrong[:9]) == [*first[:9], (
+        "20 configs have no baseline\nmake them: attntrace check . --update\n"
+        + "".join(f"{n}.yaml\n" for n in range(12))
+        + "... 8 more lines in the summary of the job"
+    )]  # fmt: skip
+    more = "12 more contracts do not hold: see the summary of the job"
+    assert said(11, wrong) == [*first[:9], more]
+
+
 def test_a_long_difference_is_cut():
     """An annotation has twelve lines; the summary has all."""
     report = failing(breaks("baseline", "\n".join(f"line {n}" for n in range(100))))
@@ -81,6 +111,13 @@ def test_a_long_difference_is_cut():
     assert said.splitlines()[-2:] == ["line 11", "... 88 more lines in the summary of the job"]
     assert len(said.splitlines()) == 13
     assert "line 99" in step_summary(report)
+
+
+def order(outcome, verdict):
+    """Return where a verdict stands: a baseline that is missing behind all others."""
+    if verdict.contract == "baseline":
+        return 4 if outcome.status == "missing" else 3
+    return {"config": 1, "expect": 2}.get(verdict.contract.partition(".")[0], 0)
 
 
 @settings(max_examples=40, deadline=None)
@@ -91,8 +128,10 @@ def test_no_text_ends_a_command_or_begins_one(report):
     """Each line is one error, and reads back as the first line of what was said."""
     text = to_annotations(report)
     commands = read(text)
-    wrong = sorted(broken(report), key=lambda found: -found[0].exit_code)
-    shown = wrong if len(wrong) <= 10 else wrong[:9]
+    wrong = sorted(broken(report), key=lambda found: (order(*found), -found[0].exit_code))
+    judged = [found for found in wrong if order(*found) < 4]
+    together = len(judged) < 10 < len(wrong)
+    shown = judged if together else wrong if len(wrong) <= 10 else wrong[:9]
     assert len(commands) == text.count("\n") == len(shown) + (len(wrong) > 10)
     for (name, properties, said), (_, verdict) in zip(commands, shown, strict=False):
         assert name == "error"
