@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -12,7 +11,6 @@ from attntrace.record.difference import Figure, ModuleChange, ParameterChange, R
 from attntrace.record.snapshot import SnapshotRow
 
 _Pair = tuple[int, int]
-_FORM = re.compile(r"(\w+)\[([\d, ]*)\](.*)")
 _TIMES = range(1, 5)
 """How often torch puts matrices of one size into a parameter: three in attention, four in an LSTM."""
 _SAME = ("axes", "dtype", "op", "kind", "phase")
@@ -68,18 +66,13 @@ class Resizing:
         return made and all(map(self._parameter, change.own))
 
     def _parameter(self, change: ParameterChange) -> bool:
-        forms = [_FORM.fullmatch(form) for _, form in filter(None, (change.before, change.after))]
-        if change.what != "changed" or forms[0] is None or forms[1] is None:
+        if change.what != "changed" or change.before is None or change.after is None:
             return False
-        (dtype, sizes, rest), (dtype_after, sizes_after, rest_after) = (
-            form.groups() for form in forms if form
-        )
-        pairs = [*zip(_numbers(sizes), _numbers(sizes_after), strict=False)]
-        alike = sizes.count(",") == sizes_after.count(",") and (dtype, rest) == (
-            dtype_after,
-            rest_after,
-        )
-        return alike and all(was == now or (was, now) in self._known for was, now in pairs)
+        (kind, sizes), (kind_after, sizes_after) = _form(change.before[1]), _form(change.after[1])
+        if kind != kind_after or len(sizes) != len(sizes_after):
+            return False
+        pairs = zip(sizes, sizes_after, strict=True)
+        return all(was == now or (was, now) in self._known for was, now in pairs)
 
     def _counts(self, change: ModuleChange, before: int, after: int) -> bool:
         """Return whether a size is the number of modules of each list of which some came or went."""
@@ -118,5 +111,8 @@ def _is_worth(row: SnapshotRow, sizes: dict[str, int]) -> bool:
     return bool(row.axes) and row.shape == tuple(evaluate(axis, sizes) for axis in row.axes or ())
 
 
-def _numbers(sizes: str) -> list[int]:
-    return [int(size) for size in sizes.split(",") if size.strip()]
+def _form(text: str) -> tuple[str, list[int]]:
+    """Return what a parameter is but for its sizes, and these."""
+    dtype, _, rest = text.partition("[")
+    sizes, _, end = rest.partition("]")
+    return dtype + end, [int(size) for size in sizes.split(",") if size]

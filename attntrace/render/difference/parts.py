@@ -27,12 +27,9 @@ class Changes:
     @property
     def counts(self) -> list[str]:
         """How many rows and modules these are, in words: "79 rows", "1 module"."""
-        numbers = [(sum(len(of.places) for of in changes), word) for changes, word in self._kinds]
-        return [counted(number, word) for number, word in numbers if number]
-
-    @property
-    def _kinds(self) -> tuple[tuple[tuple[RowChange, ...] | tuple[ModuleChange, ...], str], ...]:
-        return (self.rows, "row"), (self.modules, "module")
+        rows = sum(len(of.places) for of in self.rows)
+        modules = sum(len(of.places) for of in self.modules)
+        return [counted(n, word) for n, word in ((rows, "row"), (modules, "module")) if n]
 
 
 def changes(difference: Difference, *, explained: bool) -> Changes:
