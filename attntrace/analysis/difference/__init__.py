@@ -25,12 +25,15 @@ def difference(before: Snapshot, after: Snapshot, *, tolerance: float = TOLERANC
     one run measured on a device that the other did not run on is no difference. Takes well under a
     second for thousands of rows.
     """
+    numbers, subjects = figures(before, after, tolerance), (before.subject, after.subject)
+    if before.rows == after.rows and before.modules == after.modules:  # as in nearly every check
+        return Difference(rows=(), modules=(), figures=numbers, subjects=subjects)
     pairs = pairs_of(before, after)
-    rows, numbers = row_changes(before, after, pairs), figures(before, after, tolerance)
+    rows = row_changes(before, after, pairs)
     resizing = Resizing(numbers, rows, (pairs.before, pairs.after))
     return Difference(
         rows=resizing.rows,
         modules=resizing.modules(module_changes(pairs)),
         figures=numbers,
-        subjects=(before.subject, after.subject),
+        subjects=subjects,
     )
