@@ -17,6 +17,7 @@ from attntrace.spec.target import Code, candidates
 from attntrace.subjects.faults import blamed
 
 _MANY = 8
+_INSTALL = "install its package (pip install -e .)"
 
 
 @contextmanager
@@ -105,11 +106,10 @@ def _imported(code: Code, name: str) -> ModuleType:
         except ModuleNotFoundError as error:
             if error.name is None or not f"{name}.".startswith(f"{error.name}."):
                 raise
-            file = f"src/{name.replace('.', '/')}.py:{code.name}"
-            message = (
-                f"no module {error.name!r} in this folder or installed; install its package "
-                f"(pip install -e .), or name the file, such as {file}"
-            )
+            message = f"no module {error.name!r} in this folder or installed"
+            if "." not in error.name:
+                file = f"src/{name.replace('.', '/')}.py:{code.name}"
+                message += f"; {_INSTALL}, or name the file, such as {file}"
             raise SettingsError([Problem("target", message)]) from error
     here = getattr(module, "__file__", None)
     if code.file is not None and (here is None or Path(here).resolve() != code.file.resolve()):

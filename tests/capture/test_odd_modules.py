@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import ClassVar
 
 import pytest
@@ -181,3 +182,14 @@ def test_numbers_that_autograd_keeps_inside_a_call():
         forward(x)
     assert attntrace.trace(forward, x).memory.peak_nbytes in peaks
     assert session.trace.memory.peak_nbytes in peaks
+
+
+def test_a_scripted_part():
+    """The class of a scripted module has no forward: its call is one row, also on meta."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = nn.Sequential(torch.jit.script(nn.Linear(6, 5)), nn.ReLU())
+    rows = attntrace.trace(model, torch.rand(3, 6), axes=True).facts.tensors
+    assert [row.shape for row in rows] == [(3, 6), (3, 5), (3, 5)]
+    on_meta = attntrace.trace(model.to("meta"), torch.rand(3, 6, device="meta")).facts.tensors
+    assert [row.shape for row in on_meta] == [(3, 6), (3, 5), (3, 5)]

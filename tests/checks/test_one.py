@@ -45,12 +45,26 @@ def test_a_config_that_runs(write):
 
 
 def test_presets_and_targets_run_by_name(write):
-    """What is no file has no place in one; a target without inputs says so."""
+    """What is no file has no place in one; a target without inputs says what to write in one."""
     write({"block.py": code(in_forward="x = x")})
     assert check("multi-head").parameters == 13568
     came = check_one(Checked("block.py:Block", "target"), RUN_ONLY)
     assert came.status == "refused"
-    assert said(came)[0][1] is None
+    ((_, place, _),) = said(came)
+    assert place is None
+    assert came.verdicts[0].said == (
+        "block.py:Block: Block(width) needs width; say what it is made with, such as in this YAML "
+        "file:\n        target: block.py:Block\n        init: {width: 64}"
+    )
+    write({"a.yaml": "target: block.py:Block\ninit: {width: 3}\n"})
+    lines = check("a.yaml").verdicts[0].said.splitlines()
+    assert lines == [
+        "forward(x) needs x; say what goes in, such as in this YAML file:",
+        *("        target: block.py:Block", "        init: {width: 3}"),
+        "        inputs: {x: [2, 16, 3]}",
+    ]
+    write({"a.yaml": "\n".join(lines[1:])})
+    assert check("a.yaml").status == "passed"
 
 
 def test_every_problem_of_the_settings_with_its_line(write):
@@ -75,8 +89,10 @@ def test_every_problem_of_the_settings_with_its_line(write):
         ("- 1\n", Place(file="a.yaml"), "a mapping of settings was expected, got a list;"),
         ("services:\n  web: {}\n", Place(file="a.yaml"), "unknown key 'services'"),
         ("target: none.py:Block\n", Place(file="a.yaml"), "no file 'none.py'"),
+        ("", Place(file="a.yaml"), "no settings in it; a config has the settings of a block, or "),
+        ("# heads: 2\n", Place(file="a.yaml"), "no settings in it; a config has the settings of "),
     ],
-    ids=["no YAML", "a list", "another program's", "code that is not there"],
+    ids=["no YAML", "a list", "another program's", "code that is not there", "empty", "a comment"],
 )
 def test_what_is_no_config_is_refused(write, text, place, first):
     """A file that is malformed or somebody else's is an outcome, never passed over."""
@@ -114,7 +130,15 @@ def test_a_forward_that_raises_has_its_panel(write):
     )
     first, *panel = came.verdicts[0].said.splitlines()
     assert first.startswith("linear failed in one at block.py:11: RuntimeError: ")
-    assert any("x = self.one(x[:, 1:])" in line for line in panel)
+    assert panel[0] == "    x = self.one(x[:, 1:])"
+    assert "RuntimeError" not in "".join(panel)
+    write({"block.py": code(in_forward="raise ValueError('my own\\nwords')")})
+    assert check("a.yaml").verdicts[0].said.splitlines() == [
+        "the forward failed at block.py:11: ValueError: my own",
+        "words",
+        "    raise ValueError('my own\\nwords')",
+        "          ^^^^^^^^^^^^^^^^^^^^^^^^^^^",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +202,7 @@ def test_the_process_is_as_it_was(write):
         "torch.set_float32_matmul_precision('medium'); torch.autograd.set_detect_anomaly(True); "
         "torch.set_num_threads(2); os.chdir('/'); os.environ['X'] = 'y'; sys.path.append('z'); "
         "import warnings; warnings.simplefilter('ignore'); "
-        "signal.signal(signal.SIGINT, signal.SIG_IGN)"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     )
     write({"a.yaml": OWN, "block.py": code(sets)})
     before = state()
@@ -205,6 +229,7 @@ def state():
         list(sys.path),
         list(warnings.filters),
         signal.getsignal(signal.SIGINT),
+        signal.getsignal(signal.SIGTERM),
     )
 
 
@@ -237,7 +262,13 @@ def test_a_change_is_shown_and_accepted(write):
     assert came.difference
     ((contract, place, first),) = said(came)
     assert (contract, place) == ("baseline", Place(file="a.yaml"))
-    assert first.startswith("not as .attntrace/a.yaml.json: ")
+    assert first.startswith("differs from its baseline: size heads 2 -> 4")
+    elsewhere = Options(baselines=Path("other"))
+    check("a.yaml", Options(baselines=Path("other"), update=True))
+    write({"a.yaml": BLOCK})
+    (told,) = said(check("a.yaml", elsewhere))
+    assert told[-1].startswith("differs from its baseline other/a.yaml.json: size heads 4 -> 2")
+    write({"a.yaml": BLOCK.replace("2", "4")})
     assert "2 -> 4 heads" in came.verdicts[-1].said
     accepted = check("a.yaml", UPDATE)
     assert (accepted.status, accepted.wrote) == ("passed", ".attntrace/a.yaml.json")
@@ -291,6 +322,36 @@ def test_a_baseline_that_cannot_be_read_is_refused(write):
     for name in "ac":
         assert check(f"{name}.yaml", UPDATE).status == "refused"
     assert Path(".attntrace/c.yaml.json").read_text() == newer
+
+
+@pytest.mark.parametrize(("text", "fixed"), [("{", False), ("<<<<<<< HEAD\n{", False),
+                                             ("", True), ('{"schema_version": 1', True)])  # fmt: skip
+def test_a_check_and_an_update_say_the_same(write, text, fixed):
+    """What a check says that --update writes anew it does, and of what it does not, it says so."""
+    write({"a.yaml": BLOCK, ".attntrace/a.yaml.json": text})
+    ((_, _, first),) = said(check("a.yaml", Options()))
+    assert first.endswith("writes it anew") is fixed
+    assert first.endswith("move it away, or name another folder with --baselines") is not fixed
+    assert check("a.yaml", UPDATE).status == ("passed" if fixed else "refused")
+
+
+def test_a_byte_order_mark_is_no_difference(write):
+    """What an editor of Windows puts before a baseline is passed over."""
+    write({"a.yaml": BLOCK})
+    check("a.yaml", UPDATE)
+    file = Path(".attntrace/a.yaml.json")
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert check("a.yaml", Options()).status == "passed"
+    assert check("a.yaml", UPDATE).wrote is None
+
+
+def test_a_missing_numpy_is_not_told(write):
+    """torch's warning of it fails no config, where warnings are errors."""
+    line = "import warnings; warnings.warn('Failed to initialize NumPy: No module named x')"
+    write({"a.yaml": OWN, "block.py": code(line)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check("a.yaml").status == "passed"
 
 
 def test_a_config_outside_of_the_folder_is_refused(write, tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from attntrace.checks import crew
 from attntrace.cli.tolerance import tolerance_from
 from attntrace.render.report import FORMATS
 from tests.checks.small import BLOCK, OWN, code
@@ -91,9 +92,9 @@ def test_baselines_from_none_to_another(write, invoke):
         2,
         [
             "missing  it.yaml  18 rows, 13,568 parameters  N s",
-            "    there is no .attntrace/it.yaml.json; make it: attntrace check it.yaml --update",
+            "    there is no .attntrace/it.yaml.json",
             "1 config in N s: 1 missing",
-            "to accept what is missing: attntrace check it.yaml --update",
+            "to write what is missing: attntrace check it.yaml --update",
         ],
     )
     made = invoke("check", "it.yaml", *ALONE, "--update")
@@ -112,7 +113,7 @@ def test_baselines_from_none_to_another(write, invoke):
     assert changed.code == 1
     lines = changed.out.splitlines()
     assert lines[0].startswith("changed  it.yaml  18 rows, ")
-    assert lines[1].startswith("    not as .attntrace/it.yaml.json: ")
+    assert lines[1].startswith("    differs from its baseline: ")
     assert "      " in lines[2]
     assert "2 -> 4 heads" in changed.out
     assert lines[-1] == (
@@ -130,7 +131,7 @@ def test_the_next_command_is_quoted(write, invoke, tmp_path):
     ended = invoke("check", "my configs", *ALONE, "--baselines", "of mine")
     last = ended.out.splitlines()[-1]
     assert last == (
-        "to accept what is missing: attntrace check 'my configs' --baselines 'of mine' --update"
+        "to write what is missing: attntrace check 'my configs' --baselines 'of mine' --update"
     )
 
 
@@ -235,14 +236,69 @@ def test_fail_fast_says_what_was_left(folder, invoke):
 
 
 def test_a_bug_of_ours_has_its_own_exit_code(write, call_main, monkeypatch):
-    """Whatever escapes, here or in another process, is 101 with where it was."""
+    """Whatever escapes, here or in another process, is 101 with where it was, in a whole report."""
     write(a_yaml=BLOCK, b_yaml=BLOCK)
-    for place, jobs in (("pool", 1), ("worker", 2)):
-        monkeypatch.setattr(f"attntrace.checks.{place}.check_one", lambda *_: 1 // 0)
-        ended = call_main("check", ".", "--jobs", jobs)
-        assert ended.code == 101
-        assert "ZeroDivisionError" in ended.err
-        assert "this is a bug in attntrace, not in your block" in ended.err
+    monkeypatch.setattr("attntrace.checks.one.check_one", lambda *_: 1 // 0)
+    for jobs in (1, 2):
+        flags = ("--jobs", jobs, "--exit-zero", "--format", "junit", "-o", "report.xml")
+        ended = call_main("check", ".", *flags)
+        assert (ended.code, ended.err.splitlines()) == (
+            101,
+            [
+                "wrote report.xml",
+                "attntrace: this is a bug in attntrace, not in a.yaml, b.yaml",
+                "Please report it with its traceback.",
+            ],
+        )
+        assert ended.out.count("this is a bug in attntrace: ZeroDivisionError: ") == 2
+        assert Path("report.xml").read_text().count("in check_one") == 0
+        assert Path("report.xml").read_text().count("Traceback (most recent call last)") == 2
+        Path("report.xml").unlink()
+
+
+def test_sigterm_ends_all_processes(write, call_main, monkeypatch, tmp_path):
+    """What `timeout` and CI send ends it with 143 and the config that ran, and nobody is left."""
+    sleeps = "import os, time; open(str(os.getpid()) + '.pid', 'w').close(); time.sleep(60)"
+    write(a_yaml=BLOCK, b_yaml=OWN, block_py=code(sleeps))
+
+    def answers(crew):
+        yield from waiting(crew)
+        if list(tmp_path.glob("*.pid")):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    waiting = crew.Crew.answers
+    monkeypatch.setattr(crew.Crew, "answers", answers)
+    ended = call_main("check", ".", "--no-baselines", "--jobs", 2)
+    assert (ended.code, ended.err) == (143, "attntrace: stopped at b.yaml\n")
+    (pid,) = tmp_path.glob("*.pid")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.stem), 0)
+
+
+def test_the_baselines_of_a_folder_above(write, invoke, tmp_path, monkeypatch):
+    """From a folder below, the same baselines are met as from above; git's top is the last looked at."""
+    write(a_yaml=BLOCK)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/b.yaml").write_text(BLOCK)
+    invoke("check", ".", *ALONE, "--update")
+    monkeypatch.chdir(tmp_path / "sub")
+    ended = invoke("check", "b.yaml", "../a.yaml", *ALONE)
+    assert (ended.code, ended.err) == (
+        0, "attntrace: note: the baselines are those of ../.attntrace\n",
+    )  # fmt: skip
+    (tmp_path / "sub/.git").mkdir()
+    assert "there is no .attntrace/b.yaml.json\n" in invoke("check", "b.yaml", *ALONE).out
+
+
+def test_what_is_failed_and_changed_has_the_command(write, invoke):
+    """The baseline is to be accepted, too, where an expectation does not hold."""
+    write(it_yaml=BLOCK)
+    invoke("check", "it.yaml", *ALONE, "--update")
+    write(it_yaml=f"{BLOCK.replace('2', '4')}expect: {{parameters: 5}}\n")
+    ended = invoke("check", "it.yaml", *ALONE)
+    assert ended.out.startswith("failed   it.yaml")
+    last = ended.out.splitlines()[-1]
+    assert last == "to accept what is changed: attntrace check it.yaml --update"
 
 
 def test_what_code_prints_is_not_in_the_report(write, invoke, capfd):

@@ -155,6 +155,7 @@ def test_a_pipe(saved, invoke, tmp_path):
     writer.join()
 
 
+FOLDER = "is a folder, and diff is of two files; attntrace check runs all of a folder"
 NEITHER = "neither a saved trace nor a baseline"
 CUT = f"{NEITHER}: not JSON: Unterminated string starting at: line 1 column 23 (char 22)"
 BINARY = (
@@ -167,7 +168,7 @@ NEWER = "schema_version 99 is newer than the 1 that this attntrace reads; instal
     ("name", "content", "message"),
     [
         ("x.json", None, "cannot be read: No such file or directory"),
-        ("folder.json", None, "cannot be read: Is a directory"),
+        ("folder.json", None, FOLDER),
         ("x.json", b'{"schema_version": 1, "tens', CUT),
         ("x.json", b"\x89PNG\r\n\x1a\n\x00", BINARY),
         ("x.json", b"[" * 100_000, f"{NEITHER}: nested too deeply"),
@@ -219,6 +220,30 @@ def test_what_is_refused(args, told, saved, invoke, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(saved.parent))
     ended = invoke("diff", *args)
     count = "1 problem" if len(told) == 1 else f"{len(told)} problems"
+    of = " with the settings" if "--tolerance" in args else ""
     said = [f"  {line.format(here=saved)}" for line in told]
     assert (ended.code, ended.out) == (2, "")
-    assert lines(ended.err) == [f"attntrace: {count} with the settings", *said]
+    assert lines(ended.err) == [f"attntrace: {count}{of}", *said]
+
+
+def test_a_revision_without_a_file(repository, invoke):
+    """Both are told what to write: a revision is no side."""
+    ended = invoke("diff", "HEAD~1", "HEAD")
+    assert (ended.code, lines(ended.err)) == (
+        2,
+        [
+            "attntrace: 2 problems",
+            "  HEAD~1: is a revision; of which file? Write HEAD~1:FILE.yaml",
+            "  HEAD: is a revision; of which file? Write HEAD:FILE.yaml",
+        ],
+    )
+
+
+def test_code_that_needs_more_says_the_flags_of_diff(repository, invoke):
+    """What is suggested is this command with more flags."""
+    ended = invoke("diff", "HEAD:model.py:Attention", "model.py:Attention", "--init", "heads=4")
+    assert ended.code == 2
+    assert lines(ended.err)[-1] == (
+        "        attntrace diff HEAD:model.py:Attention model.py:Attention --init heads=4 "
+        "--input x=2,16,24"
+    )

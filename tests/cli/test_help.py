@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from attntrace.cli.exits import OF_CHECK, OF_DIFF
+
 FLAGS = [
     "--block",
     "--batch",
@@ -53,7 +55,7 @@ EXIT_CODES = (
     "Exit codes: 0 fine; 1 a check found a difference, over budget, or a warning under --strict; 2 "
     "bad flags, settings or files, nothing to check, a missing baseline, or a run that cannot fit "
     "in memory; 3 the block failed to build or to run; 101 a bug in attntrace; 130 stopped by "
-    "Ctrl-C."
+    "Ctrl-C, 143 by SIGTERM."
 )
 
 
@@ -102,3 +104,23 @@ def test_no_arguments_is_a_question(invoke):
     ended = invoke()
     assert ended.code == 2
     assert " run " in words(ended.out + ended.err)
+
+
+@pytest.mark.parametrize("command", ["check", "diff"])
+def test_the_exit_codes_of_a_command_are_its_own(command, invoke):
+    """What cannot come of a command is not in its list."""
+    shown = words(invoke(command, "--help").out)
+    assert {"check": OF_CHECK, "diff": OF_DIFF}[command] in shown
+    assert "budget" not in shown
+
+
+def test_baselines_come_first_in_check(invoke):
+    """What a check is for comes before how it is run; `--set` of diff is of its runs."""
+    shown = invoke("check", "--help").out
+    flags = ["--update", "--prune", "--baselines", "--no-baselines", "--tolerance", "--device"]
+    places = [re.search(rf" {flag} ", shown).start() for flag in (*flags, "--debug")]
+    assert places == sorted(places)
+    shown = invoke("diff", "--help").out
+    places = [shown.index(word) for word in ("─ Run ", "--set ", "─ Output ", "--debug ")]
+    assert places == sorted(places)
+    assert "─ Attention " not in shown

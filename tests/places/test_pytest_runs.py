@@ -79,6 +79,6 @@ def test_the_life_of_a_baseline(pytester, run_pytest):
     config.write_text(config.read_text().replace("heads: 4", "heads: 8"))
     changed = run_pytest(*args)
     changed.assert_outcomes(passed=3, failed=1)
-    changed.stdout.fnmatch_lines(["*configs/a.yaml: baseline*", "not as .attntrace/configs/*"])
+    changed.stdout.fnmatch_lines(["*configs/a.yaml: baseline*", "differs from its baseline: *"])
     config.write_text(config.read_text().replace("13568", "13569"))
     run_pytest(*args, "-k", "expect").assert_outcomes(passed=1, failed=1, deselected=2)

@@ -140,7 +140,7 @@ NOT_OURS = "; move it away, or name another folder with --baselines"
         ("", f"not JSON: it ends too early, at line 1, column 1{AGAIN}"),
         (TEXT[:40], f"not JSON: it ends too early, at line 3, column 13{AGAIN}"),
         (TEXT[:-3], f"not JSON: it ends too early, at line 22, column 3{AGAIN}"),
-        ("{a}", "not JSON: Expecting property name enclosed in double quotes at line 1, column 2" + AGAIN),
+        ("{a}", "not JSON: Expecting property name enclosed in double quotes at line 1, column 2" + NOT_OURS),
         (
             TEXT.replace(' "sizes"', '<<<<<<< HEAD\n "sizes"'),
             f"not JSON: a merge conflict at line 5, column 1{AGAIN}",
@@ -153,9 +153,9 @@ NOT_OURS = "; move it away, or name another folder with --baselines"
         ),
         (
             '{"schema_version": "1"}',
-            f"schema_version must be a whole number from 1 on, got '1'{AGAIN}",
+            f"schema_version must be a whole number from 1 on, got '1'{NOT_OURS}",
         ),
-        ('{"schema_version": 0}', f"schema_version must be a whole number from 1 on, got 0{AGAIN}"),
+        ('{"schema_version": 0}', f"schema_version must be a whole number from 1 on, got 0{NOT_OURS}"),
         ('{"schema_version": 1}', f"subject is missing{AGAIN}"),
         (TEXT.replace("tokens", "t\u00f6kens", 1), f"damaged: a letter that is no ASCII at line 6{AGAIN}"),
     ],
