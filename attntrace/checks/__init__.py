@@ -6,6 +6,7 @@
 - `pool`: which config runs when, and the outcomes in order; `glance` guesses how long each takes.
 - `crew`: the worker processes as the parent sees them. `worker`: what one of them does.
 - `one`: one config, from its file to its outcome; `untouched` puts back what its code has changed.
+- `suggested`: what an error suggests, as YAML or as a command of `diff`.
 - `compared`: a run against its baseline. `baselines`: the folder of these files. `keys`: their names.
 
 `attntrace diff` runs `sides`: two configs, or files of `saved` runs, now or at git `revisions`;

@@ -22,9 +22,7 @@ _came: list[int] = []
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM in the block into their line and exit code; nothing else changes."""
-    _pressed.clear()
-    _said.clear()
-    _came.clear()
+    _forget()
     others = sys.unraisablehook
     handlers = [signal.signal(number, _press_noted) for number in _SIGNALS]
     sys.unraisablehook = lambda one: _again() if _is_stop(one) else others(one)
@@ -40,6 +38,13 @@ def stoppable() -> Iterator[None]:
         sys.unraisablehook = others
         for number, handler in zip(_SIGNALS, handlers, strict=True):
             signal.signal(number, handler)
+        _forget()
+
+
+def _forget() -> None:
+    _pressed.clear()
+    _said.clear()
+    _came.clear()
 
 
 def end_if_pressed() -> None:

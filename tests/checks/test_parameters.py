@@ -59,7 +59,8 @@ def test_a_changed_parameter_is_named(write, old, new, said):
     write({"net.py": NET.replace(old, new)})
     came = check_one(checked, Options())
     assert came.status == "changed"
-    assert f"! {said}" in came.verdicts[-1].said.replace("      ", "").splitlines()
+    first = came.verdicts[-1].said.splitlines()[0]
+    assert first.startswith(f"differs from its baseline: {said.replace(': ', ' changed: ', 1)}")
 
 
 def test_two_parameters_that_swap_their_sizes(write):
@@ -77,4 +78,4 @@ def test_two_parameters_that_swap_their_sizes(write):
         text = text.replace(old, new)
     write({"net.py": text})
     said = check_one(checked, Options()).verdicts[-1].said
-    assert "! module Net: tall [4, 6] -> [6, 4], wide [6, 4] -> [4, 6]" in said
+    assert "module Net changed: tall [4, 6] -> [6, 4], wide [6, 4] -> [4, 6]" in said

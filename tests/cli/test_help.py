@@ -121,6 +121,6 @@ def test_baselines_come_first_in_check(invoke):
     places = [re.search(rf" {flag} ", shown).start() for flag in (*flags, "--debug")]
     assert places == sorted(places)
     shown = invoke("diff", "--help").out
-    places = [shown.index(word) for word in ("─ Run ", "--set ", "─ Output ", "--debug ")]
+    places = [shown.index(word) for word in ("─ Run ", "--set  ", "─ Output ", "--debug ")]
     assert places == sorted(places)
     assert "─ Attention " not in shown

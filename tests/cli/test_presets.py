@@ -65,7 +65,7 @@ def test_a_name_that_is_none(invoke):
     ended = invoke("run", "multi-hed")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        "attntrace: 1 problem with the settings\n"
+        "attntrace: 1 problem\n"
         "  multi-hed: no preset or file 'multi-hed'; did you mean 'multi-head'? See attntrace "
         "presets\n"
     )

@@ -20,7 +20,7 @@ COMMANDS = [
 ]
 IN_A_CALLBACK = """
 import sys, time, weakref
-from attntrace import api
+from attntrace.api import graph
 from attntrace.cli import main
 
 class Thing:
@@ -35,7 +35,7 @@ def run(spec, **more):
     del thing
     time.sleep(60)
 
-api.run = run
+graph.run = run
 main()
 """
 
@@ -47,7 +47,8 @@ def stop(*args, **kwargs):
 @pytest.mark.parametrize("args", COMMANDS, ids=lambda args: args[0])
 def test_ctrl_c_ends_any_command(args, call_main, monkeypatch):
     """A command that is stopped exits with 130 and one word, without a traceback."""
-    monkeypatch.setattr(api, "run", stop)
+    for module in (api, api.graph):
+        monkeypatch.setattr(module, "run", stop)
     ended = call_main(*args)
     assert (ended.code, ended.out, ended.err) == (130, "", "attntrace: stopped\n")
 

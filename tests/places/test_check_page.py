@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from attntrace.cli import app
+from attntrace.errors import BUG
 from attntrace.notation.units import UNITS
 from attntrace.pytest_plugin import pytest_addoption
 from attntrace.record.outcomes import EXIT_CODES
@@ -118,7 +119,8 @@ def test_the_tables_are_whole():
     assert {*flat(table("| entry | what must hold |")[1:])} == {*SECTION["properties"]}
     assert flat(table("| format | for |")) == ["human", *FORMATS]
     assert table("| exit code | meaning |") == [
-        str(code) for code in sorted({*EXIT_CODES.values()})
+        *(str(code) for code in sorted({*EXIT_CODES.values(), BUG})),
+        "130, 143",
     ]
     inputs = YAML(typ="safe").load(ROOT / "action.yml")["inputs"]
     assert flat(table("| input | default | |")) == [*inputs]

@@ -222,8 +222,10 @@ def test_a_file_that_cannot_be_imported(code, message, write, refused):
         ),
         (
             "nowhere.to_be:f",
-            "no module 'nowhere' in this folder or installed; install its package "
-            "(pip install -e .), or name the file, such as src/nowhere/to_be.py:f",
+            (
+                "no module 'nowhere' in this folder or installed; install its package "
+                "(pip install -e .), or name the file, such as src/nowhere/to_be.py:f"
+            ),
         ),
         ("torch.nn.nowhere:f", "no module 'torch.nn.nowhere' in this folder or installed"),
         ("torch.nn:Linaer", "no 'Linaer' in torch.nn; did you mean 'Linear'?"),
