@@ -6,13 +6,14 @@ import math
 import re
 
 from attntrace.errors import Problem
-from attntrace.record.difference import TOLERANCE
 
 _PART = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<percent>%?)")
 
 
 def tolerance_from(text: str | None, problems: list[Problem]) -> float:
     """Return the part that "1%" or "0.01" stands for, below 1; a problem more where it is none."""
+    from attntrace.record.difference import TOLERANCE  # 10 ms that only these commands pay
+
     if text is None:
         return TOLERANCE
     found = _PART.fullmatch(text.strip())
