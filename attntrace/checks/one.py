@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 _EMPTY = "no settings in it; a config has the settings of a block, or a target"
 _WORSE = tuple(EXIT_CODES)
-_PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)")
 Judged = tuple[Verdict, Status]
 
 
@@ -164,10 +162,8 @@ def _place(problem: Problem, checked: Checked) -> Place | None:
     """Return where in its file a problem is, None where it is not about that file."""
     if checked.kind != "file":
         return None
-    found = _PLACE.match(problem.where)
-    if found is None:
-        return Place(file=checked.name) if problem.where == checked.name else None
-    return Place(file=found["file"], line=int(found["line"]), column=int(found["column"]))
+    whole = Place(file=checked.name) if problem.where == checked.name else None
+    return Place.of(problem.where) or whole
 
 
 def verdict_on(checked: Checked, contract: str, said: str = "") -> Verdict:

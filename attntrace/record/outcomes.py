@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from attntrace.errors import BUG
 from attntrace.record.difference import Difference
@@ -22,6 +23,7 @@ RUNS, BASELINE = "runs", "baseline"
 
 MAKE_IT = "; make it: "
 """What stands between a baseline that is missing and the command that makes it."""
+_PLACE = re.compile(r"(.+):(\d+):(\d+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,12 @@ class Place:
     """As the user gave it."""
     line: int = 1
     column: int = 1
+
+    @classmethod
+    def of(cls, where: str) -> Self | None:
+        """Return the place that `file:line:column` is; a file may have colons of its own."""
+        found = _PLACE.fullmatch(where)
+        return cls(file=found[1], line=int(found[2]), column=int(found[3])) if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

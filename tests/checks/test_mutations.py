@@ -151,7 +151,7 @@ def test_a_changed_line_is_caught(file, folder):
 
 
 def test_there_are_changes_of_every_kind():
-    """The blocks have lines for each kind of mistake, and hardly one that no variant runs."""
+    """The blocks have lines for each kind of mistake, and none that no variant runs."""
     lines, _ = who_runs()
     every = [mutant for file in FILES for mutant in mutants(file)]
     assert {mutant.what for mutant in every} == KINDS

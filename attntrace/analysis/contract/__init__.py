@@ -24,13 +24,5 @@ def judged(expectations: Iterable[Expectation], trace: Trace) -> tuple[Verdict, 
 
 
 def _verdict(one: Expectation, said: str) -> Verdict:
-    contract, place = f"expect.{one.name}", _place(one.where)
+    contract, place = f"expect.{one.name}", Place.of(one.where)
     return Verdict(contract=contract, holds=not said, said=said, place=place)
-
-
-def _place(where: str) -> Place | None:
-    """Return the place that `file:line:column` is; a file may have colons of its own."""
-    if not where:
-        return None
-    file, line, column = where.rsplit(":", 2)
-    return Place(file=file, line=int(line), column=int(column))
